@@ -1,0 +1,132 @@
+//! The end of a guest: devices first, then translations, then memory; and what was counted.
+
+use core::sync::atomic::Ordering;
+
+use guest_abi::summary::{Outcome, Reason, Summary, write_line};
+use hv_core::Frame;
+use hv_core::addr::FRAME_SHIFT;
+use hv_core::arch::aarch64::core as cpu;
+use hv_core::ownership::Owner;
+use hv_core::pci;
+use hv_core::table::Tlb;
+use log::{error, info, warn};
+
+use super::super::allocator::FRAMES;
+use super::super::{console, platform};
+use super::{Guest, StageTwoTlb, current};
+
+/// Ends the run: called by the vCPU that asked for it. Other vCPUs stop when they come out; with stage 2 empty, a core
+/// that still sleeps in the guest reaches nothing when it wakes.
+pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
+    if guest.ending.swap(true, Ordering::AcqRel) {
+        guest.platform.stop_core()
+    }
+    let run_us =
+        cpu::microseconds(cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed)));
+    for function in guest.bus.lock().functions() {
+        pci::silence(&guest.config_space, function);
+    }
+    empty_stage2(guest);
+    if let Err(leftover) = guest.with_dma(|dart, host| dart.shutdown(host)) {
+        error!("the guest's DMA could not be shut down: {leftover}; its memory stays out of use");
+    }
+    take_back_memory(guest);
+    report(guest, outcome, None, run_us)
+}
+
+/// Clears every entry and frees every table but the root, which cores that sleep in the guest still have loaded.
+fn empty_stage2(guest: &Guest) {
+    let table = guest.stage2.lock();
+    let geometry = *table.geometry();
+    let size = geometry.input_size();
+    let cleared = table.clear(&FRAMES, 0, size);
+    for entry in 0..geometry.entries(0) as u64 {
+        table.detach(&FRAMES, entry << geometry.shift(0), 1);
+    }
+    StageTwoTlb {
+        granule: guest.granule,
+    }
+    .flush(0, size);
+    if cleared.is_err() || table.sweep(&FRAMES, 0, size, |_| {}).is_err() {
+        error!("the guest's stage 2 could not be emptied");
+    }
+}
+
+/// Guest RAM goes back to Oche, is scrubbed and joins the pool: only where no device can reach it any more.
+fn take_back_memory(guest: &Guest) {
+    let range = guest.ram.host();
+    let (first, count) = (
+        Frame::containing(range.start()),
+        range.size() >> FRAME_SHIFT,
+    );
+    match guest
+        .ownership
+        .transfer_run(first, count, Owner::Guest(guest.id), Owner::Hypervisor)
+    {
+        // SAFETY: every frame was the guest's, unpinned, and is Oche's now; stage 2 no longer maps it.
+        Ok(()) => unsafe { FRAMES.add(range) },
+        Err((frame, why)) => error!("frame {frame:?} of the guest cannot be taken back: {why}"),
+    }
+}
+
+/// Ends the run after a mistake of Oche's own, touching as little as possible.
+pub(in crate::el2) fn give_up(outcome: Outcome, reason: Reason) -> ! {
+    match current() {
+        Some(guest) => {
+            guest.ending.store(true, Ordering::Release);
+            let elapsed = cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed));
+            // Whoever holds these locks may be the core that is giving up.
+            // SAFETY: nothing but the report follows, and it only reads.
+            unsafe { guest.dma.force_unlock() };
+            report(guest, outcome, Some(reason), cpu::microseconds(elapsed))
+        }
+        None => platform::current().power_off(),
+    }
+}
+
+fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) -> ! {
+    let dma = guest.dma_counters();
+    let userspace = guest.userspace.load(Ordering::Relaxed);
+    let summary = Summary {
+        outcome,
+        reason,
+        exits: guest.counters.exits(),
+        flushes: dma.flushes,
+        pages_mapped: dma.pages_mapped,
+        pages_unmapped: dma.pages_unmapped,
+        pages_pinned: dma.pages_pinned,
+        pages_pinned_peak: dma.pages_pinned_peak,
+        translations_moved: dma.translations_moved,
+        leaves_refused: dma.leaves_refused,
+        leaves_widened: dma.leaves_widened,
+        tables: dma.tables,
+        tables_peak: dma.tables_peak,
+        tables_refused: dma.tables_refused,
+        faults: dma.faults,
+        faults_dropped: dma.faults_dropped,
+        frames_total: FRAMES.total(),
+        frames_free_at_start: guest.frames_free_at_start,
+        frames_free_at_end: FRAMES.free_frames(),
+        userspace_us: (userspace != 0).then(|| cpu::microseconds(userspace)),
+        run_us,
+        vcpus: guest.affinities.len() as u64,
+        guards_out: guest.guards_out,
+    };
+    if summary.frames_free_at_end != summary.frames_free_at_start {
+        warn!(
+            "{} frames were free before the guest, {} after it",
+            summary.frames_free_at_start, summary.frames_free_at_end
+        );
+    }
+    match &summary.reason {
+        Some(reason) => info!("{:?}: {reason}", summary.outcome),
+        None => info!("{:?} after {} ms", summary.outcome, run_us / 1000),
+    }
+    console::with(|port| {
+        // The guest may have left the cursor anywhere. Writing cannot fail.
+        let _ = port.write_str("\n");
+        let _ = write_line(&mut &mut *port, &guest.token, &summary);
+        let _ = port.write_str("\n");
+    });
+    guest.platform.power_off()
+}

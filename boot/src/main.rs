@@ -1,0 +1,11 @@
+//! Oche's image. All of it runs at EL2; on a PC there is only the library beside it.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod el2;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("this is an image for EL2 of an AArch64 machine: build it with `./oche build`");
+    std::process::exit(2);
+}

@@ -1,0 +1,6 @@
+//! The whole of a guest's DMA against a made-up machine.
+
+mod exhaustion;
+mod hostile;
+mod linux;
+mod random;

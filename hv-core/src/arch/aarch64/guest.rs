@@ -1,0 +1,212 @@
+//! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
+
+use super::{barrier, read_register, write_register};
+use crate::trap::{GuestEntry, Injected, enter_el1};
+
+/// The registers that a trap saves and an entry restores; laid out as `vectors.S` expects.
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct GuestFrame {
+    /// `x0` to `x30`.
+    pub x: [u64; 31],
+    /// `ELR_EL2`: where the guest goes on.
+    pub pc: u64,
+    /// `SPSR_EL2`: its PSTATE.
+    pub pstate: u64,
+    padding: u64,
+}
+
+const _: () = assert!(size_of::<GuestFrame>() == 34 * 8);
+
+/// EL1 with SP_EL1, all interrupts masked: the state in which a kernel or a woken CPU starts.
+const EL1H_MASKED: u64 = 0x3c5;
+
+impl GuestFrame {
+    /// A vCPU's first entry: at `pc`, with `x0`, everything else zero.
+    pub const fn at(pc: u64, x0: u64) -> Self {
+        let mut x = [0; 31];
+        x[0] = x0;
+        Self {
+            x,
+            pc,
+            pstate: EL1H_MASKED,
+            padding: 0,
+        }
+    }
+
+    /// General register `n`; 31 reads as zero.
+    pub fn get(&self, n: u8) -> u64 {
+        self.x.get(usize::from(n)).copied().unwrap_or(0)
+    }
+
+    /// Sets general register `n`; 31 is dropped.
+    pub fn set(&mut self, n: u8, value: u64) {
+        if let Some(register) = self.x.get_mut(usize::from(n)) {
+            *register = value;
+        }
+    }
+
+    /// Steps over the trapped instruction (AArch64: four bytes).
+    pub const fn step(&mut self) {
+        self.pc = self.pc.wrapping_add(4);
+    }
+
+    /// Is the guest at EL0?
+    pub const fn at_el0(&self) -> bool {
+        self.pstate & 0b1_1111 == 0 || self.pstate & (1 << 4) != 0
+    }
+
+    /// Makes the guest take an exception at EL1 when it goes on.
+    pub fn inject(&mut self, what: Injected) {
+        let vbar = read_register!("s3_5_c12_c0_0"); // VBAR_EL12
+        let sctlr = read_register!("s3_5_c1_c0_0"); // SCTLR_EL12
+        let GuestEntry {
+            pc,
+            pstate,
+            esr,
+            far,
+        } = enter_el1(what, self.pstate, vbar, sctlr);
+        write_register!("s3_5_c4_c0_1", self.pc); // ELR_EL12
+        write_register!("s3_5_c4_c0_0", self.pstate); // SPSR_EL12
+        write_register!("s3_5_c5_c2_0", esr); // ESR_EL12
+        if let Some(far) = far {
+            write_register!("s3_5_c6_c0_0", far); // FAR_EL12
+        }
+        self.pc = pc;
+        self.pstate = pstate;
+    }
+}
+
+/// Leaves EL2 for the guest. The stack that `frame` lies on is the one the next trap finds.
+///
+/// # Safety
+/// [`prepare`] has run on this core, `frame` lies at the end of this core's stack (nothing above it is needed any
+/// more), and the stage 2 that `prepare` was given maps nothing but what the guest may reach.
+pub unsafe fn enter(frame: &mut GuestFrame) -> ! {
+    unsafe extern "C" {
+        fn oche_enter_guest(frame: *mut GuestFrame) -> !;
+    }
+    // SAFETY: the caller's promises are the ones the assembly needs.
+    unsafe { oche_enter_guest(frame) }
+}
+
+/// HCR_EL2 (Arm ARM D24.2.53).
+mod hcr {
+    pub(super) const VM: u64 = 1 << 0;
+    /// Cache invalidation by the guest also cleans: it cannot bring back stale bytes of somebody else's.
+    pub(super) const SWIO: u64 = 1 << 1;
+    pub(super) const TID3: u64 = 1 << 18;
+    pub(super) const TSC: u64 = 1 << 19;
+    pub(super) const TIDCP: u64 = 1 << 20;
+    pub(super) const TACR: u64 = 1 << 21;
+    pub(super) const RW: u64 = 1 << 31;
+    pub(super) const E2H: u64 = 1 << 34;
+    /// Pointer authentication, registers and instructions: not trapped.
+    pub(super) const APK: u64 = 1 << 40;
+    pub(super) const API: u64 = 1 << 41;
+}
+
+/// CPTR_EL2 with E2H = 1 (Arm ARM D24.2.34): FP and SIMD go to the guest, SVE, SME, AMU and trace trap.
+const CPTR: u64 = (0b11 << 20) | (1 << 30) | (1 << 28);
+
+/// Stage-2 registers of a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct StageTwo {
+    /// `VTCR_EL2`.
+    pub vtcr: u64,
+    /// `VTTBR_EL2`: root and VMID.
+    pub vttbr: u64,
+}
+
+/// Sets this core up to run a vCPU: traps, stage 2, timers, and an EL1 as after reset.
+pub fn prepare(stage2: StageTwo, affinity: u64) {
+    write_register!("vtcr_el2", stage2.vtcr);
+    write_register!("vttbr_el2", stage2.vttbr);
+    // Physical interrupts go straight to the guest for now (IMO, FMO, AMO = 0).
+    write_register!(
+        "hcr_el2",
+        hcr::VM
+            | hcr::SWIO
+            | hcr::TID3
+            | hcr::TSC
+            | hcr::TIDCP
+            | hcr::TACR
+            | hcr::RW
+            | hcr::E2H
+            | hcr::APK
+            | hcr::API
+    );
+    write_register!("cptr_el2", CPTR);
+    write_register!("hstr_el2", 0);
+    write_register!("vpidr_el2", read_register!("midr_el1"));
+    write_register!("vmpidr_el2", affinity | (1 << 31));
+    prepare_debug_and_monitors();
+    // CNTHCTL_EL2 in its E2H layout is what CNTKCTL_EL1 names at EL2: EL1PCTEN, EL1PTEN.
+    write_register!("cntkctl_el1", (1 << 10) | (1 << 11));
+    write_register!("cntvoff_el2", 0);
+    prepare_optional_traps();
+    reset_el1();
+    // ICC_SRE_EL2: SRE, Enable: EL1 may use the system-register interface of the GIC.
+    write_register!("s3_4_c12_c9_5", 0b1001);
+    write_register!("s3_4_c12_c11_0", 0); // ICH_HCR_EL2: no virtual interface
+    barrier::isb();
+}
+
+/// MDCR_EL2: the PMU, SPE and trace are hidden from the guest, so they trap; HPMN must name the counters that exist.
+fn prepare_debug_and_monitors() {
+    const TPMCR: u64 = 1 << 5;
+    const TPM: u64 = 1 << 6;
+    const TPMS: u64 = 1 << 14;
+    const TTRF: u64 = 1 << 19;
+    let dfr0 = read_register!("id_aa64dfr0_el1");
+    let counters = match (dfr0 >> 8) & 0xf {
+        0 | 0xf => 0,
+        _ => (read_register!("pmcr_el0") >> 11) & 0x1f,
+    };
+    write_register!("mdcr_el2", counters | TPMCR | TPM | TPMS | TTRF);
+    write_register!("mdscr_el1", 0);
+}
+
+/// Trap registers that exist only with their feature; all of them off, which for positive-polarity traps means
+/// "not trapped" and for features that need an enable means "absent", as the ID registers say.
+fn prepare_optional_traps() {
+    if (read_register!("id_aa64mmfr1_el1") >> 40) & 0xf != 0 {
+        write_register!("s3_4_c1_c2_2", 0); // HCRX_EL2
+    }
+    let fgt = (read_register!("id_aa64mmfr0_el1") >> 56) & 0xf;
+    if fgt >= 1 {
+        write_register!("s3_4_c1_c1_4", 0); // HFGRTR_EL2
+        write_register!("s3_4_c1_c1_5", 0); // HFGWTR_EL2
+        write_register!("s3_4_c1_c1_6", 0); // HFGITR_EL2
+        write_register!("s3_4_c3_c1_4", 0); // HDFGRTR_EL2
+        write_register!("s3_4_c3_c1_5", 0); // HDFGWTR_EL2
+    }
+    if fgt >= 2 {
+        write_register!("s3_4_c3_c1_2", 0); // HFGRTR2_EL2
+        write_register!("s3_4_c3_c1_3", 0); // HFGWTR2_EL2
+        write_register!("s3_4_c3_c1_0", 0); // HDFGRTR2_EL2
+        write_register!("s3_4_c3_c1_1", 0); // HDFGWTR2_EL2
+        write_register!("s3_4_c3_c1_7", 0); // HFGITR2_EL2
+    }
+}
+
+/// EL1 as a kernel may expect it: MMU and caches off, timers off. The `_EL12` and `_EL02` names reach EL1's own.
+fn reset_el1() {
+    // SCTLR_EL1: only bits that are RES1 in ARMv8.0 (and mean "as in ARMv8.0" later on).
+    const LSMAOE_NTLSMD: u64 = 0b11 << 28;
+    const SPAN_EIS: u64 = 0b11 << 22;
+    const TSCXT: u64 = 1 << 20;
+    const EOS: u64 = 1 << 11;
+    write_register!("s3_5_c1_c0_0", LSMAOE_NTLSMD | SPAN_EIS | TSCXT | EOS);
+    write_register!("s3_5_c1_c0_2", 0); // CPACR_EL12
+    write_register!("s3_5_c14_c1_0", 0); // CNTKCTL_EL12
+    write_register!("s3_5_c2_c0_2", 0); // TCR_EL12
+    write_register!("s3_5_c2_c0_0", 0); // TTBR0_EL12
+    write_register!("s3_5_c2_c0_1", 0); // TTBR1_EL12
+    write_register!("s3_5_c12_c0_0", 0); // VBAR_EL12
+    write_register!("s3_5_c14_c3_1", 0); // CNTV_CTL_EL02
+    write_register!("s3_5_c14_c2_1", 0); // CNTP_CTL_EL02
+    write_register!("tpidr_el1", 0);
+    write_register!("tpidr_el0", 0);
+    write_register!("tpidrro_el0", 0);
+}

@@ -1,0 +1,9 @@
+//! What a trap from a guest means, as plain logic over the syndrome; nothing here touches a register.
+
+mod entry;
+mod syndrome;
+mod sysreg;
+
+pub use entry::{GuestEntry, Injected, enter_el1};
+pub use syndrome::{DataAccess, Exit, InstructionFault, StageTwoCause, Transfer, decode};
+pub use sysreg::{Emulated, Encoding, SysReg, emulate};

@@ -1,0 +1,99 @@
+//! The tests, and what their findings mean.
+
+mod access;
+mod deny;
+mod dma;
+mod flushes;
+mod leaves;
+mod lpi;
+mod psci;
+mod tables;
+
+use super::bench::{Bench, Failure};
+use super::console::say;
+
+pub(super) use self::psci::second_main;
+
+/// What a test found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    /// What must work works.
+    Works,
+    /// An attack reached nothing.
+    Contained,
+    /// An attack reached what it aimed at.
+    Reached,
+}
+
+type Test = fn(&mut Bench) -> Result<Finding, Failure>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("default-deny", deny::default_deny),
+    ("drive", dma::drive),
+    ("dma", dma::dma),
+    ("foreign-leaf", leaves::foreign),
+    ("image-leaf", leaves::image),
+    ("host-table-leaf", leaves::host_table),
+    ("mmio-leaf", leaves::mmio),
+    ("high-address-leaf", leaves::high_address),
+    ("table-outside-ram", tables::outside_ram),
+    ("self-table", tables::to_itself),
+    ("lpi", lpi::lpi),
+    ("psci", psci::psci),
+    ("sysregs", access::system_registers),
+    ("odd-access", access::odd_accesses),
+    ("config-space", access::config_space),
+    ("many-flushes", flushes::many),
+];
+
+/// Runs the tests that the command line names, in its order. `all` is every one.
+pub(super) fn run(bench: &mut Bench) -> bool {
+    let wanted = bench.machine.argument("payload.test").unwrap_or("all");
+    let expected = match bench.machine.argument("payload.expect") {
+        Some("reached") => Finding::Reached,
+        _ => Finding::Contained,
+    };
+    let mut passed = true;
+    for name in wanted.split(',') {
+        let mut found = false;
+        for (candidate, test) in TESTS {
+            if *candidate == name || name == "all" {
+                found = true;
+                passed &= run_one(bench, candidate, *test, expected);
+            }
+        }
+        if !found {
+            say!("oche-payload: {name}: failed: there is no such test");
+            passed = false;
+        }
+    }
+    passed
+}
+
+fn run_one(bench: &mut Bench, name: &'static str, test: Test, expected: Finding) -> bool {
+    bench.name = name;
+    match test(bench) {
+        Ok(Finding::Works) => {
+            say!("oche-payload: {name}: works");
+            true
+        }
+        Ok(found) => {
+            let word = if found == Finding::Reached {
+                "reached"
+            } else {
+                "contained"
+            };
+            let verdict = if found == expected {
+                "as expected"
+            } else {
+                "not expected"
+            };
+            say!("oche-payload: {name}: {word}, {verdict}");
+            found == expected
+        }
+        Err(why) => {
+            say!("oche-payload: {name}: failed: {why}");
+            false
+        }
+    }
+}

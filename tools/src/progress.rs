@@ -1,0 +1,87 @@
+//! What a person sees while something takes long: a moving line on a terminal, two plain lines
+//! elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Something that may take longer than two seconds.
+pub(crate) struct Task {
+    what: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    said: bool,
+}
+
+impl Task {
+    /// Begins a task whose length is not known.
+    pub(crate) fn start(what: impl Into<String>) -> Self {
+        Self::begin(what.into(), None)
+    }
+
+    /// Begins a task of about so many steps.
+    pub(crate) fn of_steps(what: impl Into<String>, steps: u64) -> Self {
+        Self::begin(what.into(), Some(steps))
+    }
+
+    fn begin(what: String, steps: Option<u64>) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let (bar, style) = match steps {
+                Some(steps) => (
+                    ProgressBar::new(steps),
+                    "oche: {msg} {wide_bar} {percent}% {elapsed}",
+                ),
+                None => (
+                    ProgressBar::new_spinner(),
+                    "oche: {msg} {spinner} {elapsed}",
+                ),
+            };
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.set_message(what.clone());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Task {
+            what,
+            started: Instant::now(),
+            bar,
+            said: false,
+        }
+    }
+
+    /// One step is done.
+    pub(crate) fn step(&mut self) {
+        if let Some(bar) = &self.bar {
+            // A guess of the number of steps that was too low does not run past its end.
+            let next = bar.position().saturating_add(1);
+            bar.set_position(next.min(bar.length().unwrap_or(u64::MAX)));
+        } else if !self.said && self.started.elapsed() > Duration::from_secs(2) {
+            self.said = true;
+            eprintln!("oche: {} ...", self.what);
+        }
+    }
+
+    /// It is done; says so if it took long enough for anyone to wonder.
+    pub(crate) fn done(mut self) {
+        self.clear();
+        let seconds = self.started.elapsed().as_secs();
+        if seconds >= 2 {
+            eprintln!("oche: {}: {seconds} s", self.what);
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

@@ -1,0 +1,179 @@
+//! Runs one case: this program again, as a user would call it, with its output in a log.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::case::{Case, Contents, TestFile};
+use crate::failure::{Failure, OrSay, Outcome};
+use crate::workspace::{Scratch, Workspace};
+
+/// Runs a case, and says everything that is not as it should be.
+pub(crate) fn run(workspace: &Workspace, case: &Case) -> Outcome<()> {
+    let log = workspace.folder("test")?.join(format!("{}.log", case.name));
+    let name = format!("run-{}", std::process::id());
+    let scratch = Scratch::make(workspace.cache(name))?;
+    let folder = scratch.path();
+    let kernel = match uses_kernel(case) {
+        true => Some(kernel(workspace)?),
+        false => None,
+    };
+    for file in &case.files {
+        make(file, folder, kernel.as_deref())?;
+    }
+    let fill = |word: &String| {
+        let word = word.replace("{folder}", &folder.to_string_lossy());
+        match &kernel {
+            Some(kernel) => word.replace("{kernel}", &kernel.to_string_lossy()),
+            None => word,
+        }
+    };
+    let report = folder.join("report.json");
+    let program = std::env::current_exe().or_say("cannot find this program")?;
+    let out = File::create(&log).or_say(format_args!("cannot write {}", log.display()))?;
+    let mut command = Command::new(program);
+    command
+        .args(case.args.iter().map(fill))
+        .env("OCHE_ROOT", workspace.root())
+        .envs(case.env.iter().map(|(name, value)| (name, fill(value))))
+        .stdin(Stdio::null())
+        .stderr(out.try_clone().or_say("cannot write the log")?)
+        .stdout(out);
+    if case.wants_report() {
+        command.arg("--json").arg(&report);
+    }
+    let status = command.status().or_say("cannot start this program again")?;
+
+    let output = fs::read(&log).or_say(format_args!("cannot read {}", log.display()))?;
+    let mut problems = judge(case, &String::from_utf8_lossy(&output), status.code());
+    if case.wants_report() {
+        problems.extend(judge_summary(case, &report));
+    }
+    problems.extend(leftovers(workspace));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    problems.push(format!("its output: {}", log.display()));
+    Err(Failure::new(problems.join("\n")))
+}
+
+fn uses_kernel(case: &Case) -> bool {
+    case.args.iter().any(|word| word.contains("{kernel}"))
+        || case
+            .files
+            .iter()
+            .any(|file| matches!(file.contents, Contents::StartOfKernel(_)))
+}
+
+fn kernel(workspace: &Workspace) -> Outcome<PathBuf> {
+    let _lock = workspace.lock()?;
+    crate::build::kernel(workspace)
+}
+
+fn make(file: &TestFile, folder: &Path, kernel: Option<&Path>) -> Outcome<()> {
+    let path = folder.join(&file.name);
+    let what = format!("cannot make {}", path.display());
+    let result = match &file.contents {
+        Contents::Zeroes(size) => File::create(&path).and_then(|new| new.set_len(*size)),
+        Contents::Text(text) => fs::write(&path, text),
+        Contents::Script(text) => fs::write(&path, text)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755))),
+        Contents::StartOfKernel(size) => {
+            fs::read(kernel.unwrap_or(Path::new(""))).and_then(|mut bytes| {
+                bytes.truncate(usize::try_from(*size).unwrap_or(usize::MAX));
+                fs::write(&path, bytes)
+            })
+        }
+    };
+    result.or_say(what)
+}
+
+/// What is wrong with how a run ended and what it said.
+fn judge(case: &Case, output: &str, status: Option<i32>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let right = case
+        .status
+        .iter()
+        .any(|right| Some(i32::from(*right)) == status);
+    if !right {
+        let is = status.map_or("none, a signal ended it".into(), |status| {
+            status.to_string()
+        });
+        let last = output.trim_end().lines().next_back().unwrap_or("nothing");
+        problems.push(format!(
+            "the exit status is {is}, not {:?}; the last line: {last}",
+            case.status
+        ));
+    }
+    let found = |pattern: &String| {
+        Regex::new(pattern).map(|regex| output.lines().any(|line| regex.is_match(line)))
+    };
+    for pattern in &case.output {
+        match found(pattern) {
+            Ok(true) => {}
+            Ok(false) => problems.push(format!("no line of the output matches `{pattern}`")),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    for pattern in &case.never {
+        match found(pattern) {
+            Ok(false) => {}
+            Ok(true) => problems.push(format!("a line of the output matches `{pattern}`")),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    problems
+}
+
+fn judge_summary(case: &Case, report: &Path) -> Vec<String> {
+    let report: Option<Value> = fs::read(report)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    match report.as_ref().and_then(|report| report.get("summary")) {
+        Some(summary) if summary.is_object() => case
+            .summary
+            .iter()
+            .filter_map(|wanted| wanted.problem(summary))
+            .collect(),
+        _ => vec!["Oche gave no summary".into()],
+    }
+}
+
+/// What no run may leave in the cache.
+fn leftovers(workspace: &Workspace) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(workspace.cache("")) else {
+        return Vec::new();
+    };
+    let half_made = |name: &String| name.starts_with("making-") || name.contains(".partial-");
+    entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(half_made)
+        .map(|name| format!("half-made `{name}` was left in the cache"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(text: &str) -> Case {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn status_and_output_are_judged() {
+        let case = case(
+            "name = 'a'\nsentence = 's'\nargs = []\nstatus = [3, 5]\n\
+             output = ['type DMA$']\nnever = ['panic']",
+        );
+        assert_eq!(judge(&case, "group 0 type DMA\nend", Some(5)), [""; 0]);
+        let problems = judge(&case, "type DMA-FQ\nkernel panic\n", Some(0));
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(judge(&case, "type DMA", None).len(), 1);
+    }
+}
