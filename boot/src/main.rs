@@ -2,6 +2,10 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "this target is 64 bits wide: u64 and usize are the same there"
+)]
 mod el2;
 
 #[cfg(not(target_os = "none"))]

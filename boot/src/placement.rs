@@ -121,6 +121,37 @@ fn choose_in(ram: &PaRange, taken: &[PaRange], size: u64, align: u64) -> Option<
     }
 }
 
+/// The largest run that is RAM, keeps clear of all that is taken, and begins and ends on multiples
+/// of `align` (a power of two); `None` when nothing is left.
+pub fn largest_gap(ram: &[PaRange], taken: &[PaRange], align: u64) -> Option<PaRange> {
+    ram.iter()
+        .filter_map(|range| largest_gap_in(range, taken, align))
+        .max_by_key(PaRange::size)
+        .filter(|gap| gap.size() > 0)
+}
+
+fn largest_gap_in(ram: &PaRange, taken: &[PaRange], align: u64) -> Option<PaRange> {
+    let mask = align.checked_sub(1)?;
+    let mut best: Option<PaRange> = None;
+    let mut from = ram.start();
+    loop {
+        // The first blocker that ends behind `from`: every turn moves `from` to the end of one.
+        let blocker = taken
+            .iter()
+            .filter(|other| other.size() != 0 && other.end() > from && other.overlaps(ram))
+            .min_by_key(|other| other.start());
+        let until = blocker.map_or(ram.end(), |other| other.start());
+        let first = Pa::new(from.get().checked_add(mask)? & !mask);
+        let past = Pa::new(until.get() & !mask);
+        let gap = PaRange::between(first, past);
+        best = best.into_iter().chain(gap).max_by_key(PaRange::size);
+        match blocker {
+            Some(other) if other.end() < ram.end() => from = other.end(),
+            _ => return best,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -205,6 +236,39 @@ mod tests {
             let best = (0u64..128).filter(|start| start % align == 0).map(|start| range(start, size))
                 .rfind(free);
             prop_assert_eq!(choose_region(&ram, &taken, size, align), best);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_largest_gap_is_free_aligned_and_no_smaller_than_any_other(
+            ram in proptest::collection::vec((0u64..64, 1u64..64), 1..3),
+            taken in proptest::collection::vec((0u64..96, 0u64..24), 0..6),
+        ) {
+            let range = |(start, size): (u64, u64)| PaRange::new(Pa::new(start), size).unwrap();
+            let ram: Vec<PaRange> = ram.into_iter().map(range).collect();
+            let taken: Vec<PaRange> = taken.into_iter().map(range).collect();
+            let free = |at: u64| {
+                let one = PaRange::new(Pa::new(at * 4), 4).unwrap();
+                taken.iter().all(|other| other.size() == 0 || !other.overlaps(&one))
+            };
+            // Naively: the longest run of free whole units of 4 inside one range.
+            let longest = ram.iter().map(|range| {
+                let units = range.start().get().div_ceil(4)..range.end().get() / 4;
+                let mut best = 0;
+                let mut run = 0;
+                for unit in units {
+                    run = if free(unit) { run + 1 } else { 0 };
+                    best = best.max(run);
+                }
+                best
+            }).max().unwrap_or(0);
+            let gap = largest_gap(&ram, &taken, 4);
+            prop_assert_eq!(gap.map_or(0, |gap| gap.size()), longest * 4);
+            if let Some(gap) = gap {
+                prop_assert!(ram.iter().any(|range| range.covers(&gap)));
+                prop_assert!(taken.iter().all(|other| other.size() == 0 || !other.overlaps(&gap)));
+            }
         }
     }
 }

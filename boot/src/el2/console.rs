@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 use core::ptr::NonNull;
 
 use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
+use guest_abi::summary::{Summary, write_line};
 use hv_core::Pa;
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::Mutex;
@@ -82,10 +83,13 @@ pub(super) fn start(port: Port) {
     }
 }
 
-/// Writes straight to the console, without the prefix.
-pub(super) fn with(write: impl FnOnce(&mut dyn Write)) {
+/// Prints a run's summary on a line of its own: a guest may have left the cursor anywhere.
+pub(super) fn summary(token: &str, summary: &Summary) {
     if let Some(port) = CONSOLE.0.lock().as_mut() {
-        write(port);
+        // Writing to a Port cannot fail.
+        let _ = port.write_str("\n");
+        let _ = write_line(port, token, summary);
+        let _ = port.write_str("\n");
     }
 }
 

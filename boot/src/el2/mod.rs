@@ -13,6 +13,7 @@ mod guest;
 mod image;
 mod pci;
 mod platform;
+mod ram;
 mod sentence;
 mod start;
 

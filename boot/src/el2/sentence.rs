@@ -1,28 +1,23 @@
 //! Why something did not work, for people.
 
-use core::fmt::{self, Display, Write};
+use core::fmt::{self, Display};
 
-use arrayvec::ArrayString;
+use alloc::borrow::Cow;
+use alloc::string::ToString;
 
-/// One sentence. What is longer is cut.
+extern crate alloc;
+
+/// One sentence.
 #[derive(Debug)]
-pub(super) struct Sentence(ArrayString<240>);
+pub(super) struct Sentence(Cow<'static, str>);
 
 impl Sentence {
-    /// The sentence that `text` formats to.
+    /// The sentence that `text` formats to. One without arguments needs no heap.
     pub(super) fn new(text: fmt::Arguments<'_>) -> Self {
-        struct Cut<'a>(&'a mut ArrayString<240>);
-        impl Write for Cut<'_> {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                text.chars()
-                    .try_for_each(|c| self.0.try_push(c))
-                    .map_err(|_| fmt::Error)
-            }
-        }
-        let mut own = ArrayString::new();
-        // An error means that it was cut.
-        let _ = Cut(&mut own).write_fmt(text);
-        Self(own)
+        Self(match text.as_str() {
+            Some(fixed) => Cow::Borrowed(fixed),
+            None => Cow::Owned(text.to_string()),
+        })
     }
 }
 

@@ -2,18 +2,17 @@
 
 use core::sync::atomic::Ordering;
 
-use guest_abi::summary::{Outcome, Reason, Summary, write_line};
+use guest_abi::summary::{Outcome, Reason, Summary};
 use hv_core::Frame;
 use hv_core::addr::FRAME_SHIFT;
 use hv_core::arch::aarch64::core as cpu;
 use hv_core::ownership::Owner;
 use hv_core::pci;
-use hv_core::table::Tlb;
 use log::{error, info, warn};
 
 use super::super::allocator::FRAMES;
 use super::super::{console, platform};
-use super::{Guest, StageTwoTlb, current};
+use super::{Guest, current, stage2};
 
 /// Ends the run: called by the vCPU that asked for it. Other vCPUs stop when they come out; with stage 2 empty, a core
 /// that still sleeps in the guest reaches nothing when it wakes.
@@ -26,30 +25,12 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
     for function in guest.bus.lock().functions() {
         pci::silence(&guest.config_space, function);
     }
-    empty_stage2(guest);
+    stage2::empty(guest);
     if let Err(leftover) = guest.with_dma(|dart, host| dart.shutdown(host)) {
         error!("the guest's DMA could not be shut down: {leftover}; its memory stays out of use");
     }
     take_back_memory(guest);
     report(guest, outcome, None, run_us)
-}
-
-/// Clears every entry and frees every table but the root, which cores that sleep in the guest still have loaded.
-fn empty_stage2(guest: &Guest) {
-    let table = guest.stage2.lock();
-    let geometry = *table.geometry();
-    let size = geometry.input_size();
-    let cleared = table.clear(&FRAMES, 0, size);
-    for entry in 0..geometry.entries(0) as u64 {
-        table.detach(&FRAMES, entry << geometry.shift(0), 1);
-    }
-    StageTwoTlb {
-        granule: guest.granule,
-    }
-    .flush(0, size);
-    if cleared.is_err() || table.sweep(&FRAMES, 0, size, |_| {}).is_err() {
-        error!("the guest's stage 2 could not be emptied");
-    }
 }
 
 /// Guest RAM goes back to Oche, is scrubbed and joins the pool: only where no device can reach it any more.
@@ -122,11 +103,6 @@ fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) 
         Some(reason) => info!("{:?}: {reason}", summary.outcome),
         None => info!("{:?} after {} ms", summary.outcome, run_us / 1000),
     }
-    console::with(|port| {
-        // The guest may have left the cursor anywhere. Writing cannot fail.
-        let _ = port.write_str("\n");
-        let _ = write_line(&mut &mut *port, &guest.token, &summary);
-        let _ = port.write_str("\n");
-    });
+    console::summary(&guest.token, &summary);
     guest.platform.power_off()
 }

@@ -4,40 +4,37 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use arrayvec::{ArrayString, ArrayVec};
-use boot::guest_tree::{self, GuestPlan, Target};
-use boot::image::ImageHeader;
 use boot::machine::Machine;
-use boot::placement::{Placement, place};
 use boot::range::PaRange;
 use dart_virt::iommu::smmuv3::Smmuv3;
 use dart_virt::variant::T8103;
-use dart_virt::{Guards, GuestDma, Host, HostStream, Settings, StreamId, Widening};
+use dart_virt::{GuestDma, Host, HostStream, Settings, StreamId, Widening};
 use guest_abi::bundle;
 use guest_abi::config::{self, GuestConfig, RunConfig};
+use hv_core::Ipa;
+use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
 use hv_core::arch::aarch64::mmu::MmuRegisters;
-use hv_core::arch::aarch64::{cache, core as cpu, memory};
-use hv_core::frames::Frames;
-use hv_core::layout::{
-    BAR_BASE, BAR_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE, RAM_FLOOR,
-    UART_BASE,
-};
+use hv_core::layout::{BAR_BASE, BAR_SIZE, RAM_FLOOR};
 use hv_core::ownership::{GuestId, Ownership};
 use hv_core::pci::{Bus, Function, VirtualBus};
 use hv_core::psci::{Cores, MAX_VCPUS};
-use hv_core::stage2::{self, Granule, Stage2, Stage2Attributes};
-use hv_core::table::{Run, Table};
-use hv_core::{Ipa, Pa};
+use hv_core::stage2::{self, Granule, Stage2};
+use hv_core::table::Table;
 use log::info;
 use spin::Mutex;
 
 use super::super::allocator::FRAMES;
 use super::super::cores::Stack;
+use super::super::pci::{ecam, scan};
 use super::super::platform::Platform;
 use super::super::sentence::{Sentence, sentence};
-use super::super::start::{ecam, scan};
 use super::dma::{Dma, SmmuWindow, SystemFence};
+use super::files::{fill_ram, targets};
+use super::guards::Taken;
+use super::redistributors::redistributors;
+use super::stage2::{address_bits, map_devices, map_ram};
 use super::{Counters, Guest, GuestRam, install};
 
 extern crate alloc;
@@ -46,7 +43,7 @@ extern crate alloc;
 const VMID: u64 = 1;
 
 /// What a guest is made from.
-pub(in crate::el2) struct Loaded<'a> {
+pub(in crate::el2) struct Ingredients<'a> {
     pub(in crate::el2) tree: &'static [u8],
     pub(in crate::el2) machine: &'a Machine,
     pub(in crate::el2) run: &'a RunConfig<'a>,
@@ -59,11 +56,20 @@ pub(in crate::el2) struct Loaded<'a> {
     pub(in crate::el2) mmu: MmuRegisters,
 }
 
-/// Makes the guest and puts it where traps find it. Answers with its entry point and its device tree.
-pub(in crate::el2) fn load(from: Loaded<'_>) -> Result<(&'static Guest, u64, u64), Sentence> {
-    let Loaded {
+/// A guest that is ready to be entered.
+pub(in crate::el2) struct Entry {
+    pub(in crate::el2) guest: &'static Guest,
+    /// Where its kernel begins.
+    pub(in crate::el2) kernel: Ipa,
+    /// Where its device tree is.
+    pub(in crate::el2) tree: Ipa,
+}
+
+/// Makes the guest and puts it where traps find it.
+pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
+    let Ingredients {
         machine, config, ..
-    } = from;
+    } = *from;
     let vcpus = usize::from(config.vcpus);
     if vcpus > machine.cpus.len() {
         return Err(sentence!(
@@ -147,7 +153,7 @@ pub(in crate::el2) fn load(from: Loaded<'_>) -> Result<(&'static Guest, u64, u64
     let lpis = guards.lpis;
     map_devices(&stage2, machine, &redistributors, &bus)?;
 
-    let placement = fill_ram(&from, ram, &routes, &targets)?;
+    let placement = fill_ram(from, ram, &routes, &targets)?;
     let dart = {
         let mut host = Host {
             memory: &ram,
@@ -207,51 +213,18 @@ pub(in crate::el2) fn load(from: Loaded<'_>) -> Result<(&'static Guest, u64, u64
         ending: AtomicBool::new(false),
         frames_free_at_start,
     };
-    Ok((install(guest), placement.kernel.get(), placement.tree.get()))
-}
-
-/// Guards that this run takes out: only a test image can.
-struct Taken {
-    dart: Guards,
-    lpis: bool,
-}
-
-impl Taken {
-    #[cfg(not(feature = "guards-out"))]
-    fn out(names: &str) -> Result<Self, Sentence> {
-        if names.is_empty() {
-            return Ok(Self {
-                dart: Guards::default(),
-                lpis: false,
-            });
-        }
-        Err(sentence!(
-            "oche/config asks to take out guards ({names}), which this image cannot do: only a test build can"
-        ))
-    }
-
-    #[cfg(feature = "guards-out")]
-    fn out(names: &str) -> Result<Self, Sentence> {
-        let mut out = Self {
-            dart: Guards::default(),
-            lpis: false,
-        };
-        for name in names.split(',').filter(|name| !name.is_empty()) {
-            match (name, dart_virt::Guard::parse(name)) {
-                ("lpi", _) => out.lpis = true,
-                (_, Some(guard)) => out.dart = out.dart.without(guard),
-                _ => return Err(sentence!("there is no guard `{name}`")),
-            }
-        }
-        Ok(out)
-    }
+    Ok(Entry {
+        guest: install(guest),
+        kernel: placement.kernel,
+        tree: placement.tree,
+    })
 }
 
 /// One of the guest's PCI functions: the stream of its DART, and the host IOMMU's.
-struct Route {
-    function: Function,
-    stream: u8,
-    host: u32,
+pub(super) struct Route {
+    pub(super) function: Function,
+    pub(super) stream: u8,
+    pub(super) host: u32,
 }
 
 fn routes(
@@ -280,201 +253,4 @@ fn routes(
         });
     }
     Ok(routes)
-}
-
-/// `ID_AA64MMFR0_EL1.PARange` in bits, and no more than stage 2 needs here.
-const fn address_bits(pa_range: u64) -> u32 {
-    match pa_range {
-        0 => 32,
-        1 => 36,
-        _ => 40,
-    }
-}
-
-/// The RD_base frame of each vCPU's core: the one whose `GICR_TYPER` has the core's affinity (IHI 0069, 12.11).
-fn redistributors(
-    machine: &Machine,
-    affinities: &[u64],
-) -> Result<ArrayVec<Mmio, MAX_VCPUS>, Sentence> {
-    const TYPER: u64 = 8;
-    const LAST: u64 = 1 << 4;
-    let stride = machine.gic.redistributor_stride.max(GICR_STRIDE);
-    let mut all = ArrayVec::new();
-    for affinity in affinities {
-        // Aff3.Aff2.Aff1.Aff0, packed, as TYPER has it in its upper half.
-        let wanted = (affinity & 0xff_ffff) | ((affinity >> 8) & 0xff00_0000);
-        let mut found = None;
-        'regions: for region in &machine.gic.redistributors {
-            let most = (region.size() / stride).min(MAX_VCPUS as u64);
-            for nth in 0..most {
-                let Some(base) = region.start().checked_add(nth * stride) else {
-                    break;
-                };
-                // SAFETY: a redistributor of the machine's GIC, mapped at boot. It is given to one vCPU's traps only.
-                let frame = unsafe { Mmio::new(base, GICR_FRAME) };
-                let typer = frame.read64(TYPER);
-                if typer >> 32 == wanted {
-                    found = Some(frame);
-                    break 'regions;
-                }
-                if typer & LAST != 0 {
-                    break;
-                }
-            }
-        }
-        all.push(found.ok_or_else(|| {
-            sentence!("no GIC redistributor has the affinity {affinity:#x} of a core")
-        })?);
-    }
-    Ok(all)
-}
-
-type StageTwoTable = Table<Stage2>;
-
-fn map_ram(table: &StageTwoTable, ram: GuestRam, awaits_userspace: bool) -> Result<(), Sentence> {
-    let attributes = if awaits_userspace {
-        Stage2Attributes::RAM_EL1_EXECUTES
-    } else {
-        Stage2Attributes::RAM
-    };
-    let run = Run {
-        input: ram.base().get(),
-        output: ram.host().start(),
-        bytes: ram.host().size(),
-    };
-    table
-        .map(&FRAMES, run, attributes)
-        .map_err(|error| sentence!("the guest's RAM could not be mapped: {error:?}"))
-}
-
-/// What the guest touches without a trap: distributor, SGI frames, UART, BARs. The RD_base frames are left out.
-fn map_devices(
-    table: &StageTwoTable,
-    machine: &Machine,
-    redistributors: &[Mmio],
-    bus: &VirtualBus,
-) -> Result<(), Sentence> {
-    let map = |input: Ipa, output: Pa, bytes: u64| {
-        let bytes = bytes.next_multiple_of(hv_core::addr::FRAME_SIZE);
-        let run = Run {
-            input: input.get(),
-            output,
-            bytes,
-        };
-        table
-            .map(&FRAMES, run, Stage2Attributes::DEVICE)
-            .map_err(|error| {
-                sentence!("the device at {output} could not be mapped for the guest: {error:?}")
-            })
-    };
-    map(GICD_BASE, machine.gic.distributor.start(), GICD_SIZE)?;
-    map(
-        UART_BASE,
-        machine.console.registers.start().frame_base(),
-        hv_core::layout::UART_SIZE,
-    )?;
-    for (nth, frame) in redistributors.iter().enumerate() {
-        let ipa = GICR_BASE.checked_add(nth as u64 * GICR_STRIDE + GICR_FRAME);
-        let sgi = frame.base().checked_add(GICR_FRAME);
-        if let Some((ipa, sgi)) = ipa.zip(sgi) {
-            map(ipa, sgi, GICR_FRAME)?;
-        }
-    }
-    bus.windows()
-        .try_for_each(|window| map(window.ipa, window.pa, window.size))
-}
-
-/// Kernel, ramdisk and device tree into the guest's RAM, everything else zero, and all of it visible to a core whose
-/// caches are off.
-fn fill_ram(
-    from: &Loaded<'_>,
-    ram: GuestRam,
-    routes: &[Route],
-    targets: &[Target<'_>],
-) -> Result<Placement, Sentence> {
-    let Loaded { config, files, .. } = from;
-    let name = config.name;
-    let header = ImageHeader::parse(files.kernel)
-        .map_err(|error| sentence!("the kernel of guest {name} is not usable: {error}"))?;
-    let ramdisk_length = files.ramdisk.map(|ramdisk| ramdisk.len() as u64);
-    let placement = place(ram.base(), ram.host().size(), &header, ramdisk_length)
-        .map_err(|error| sentence!("guest {name}: {error}"))?;
-    let streams: ArrayVec<(Function, u8), { config::MAX_DEVICES }> = routes
-        .iter()
-        .map(|route| (route.function, route.stream))
-        .collect();
-    let tree = guest_tree::build(
-        from.tree,
-        from.machine,
-        &GuestPlan {
-            memory: (ram.base(), ram.host().size()),
-            vcpus: usize::from(config.vcpus),
-            bootargs: config.arguments,
-            ramdisk: placement.ramdisk,
-            streams: &streams,
-            targets,
-        },
-    )
-    .map_err(|error| sentence!("the device tree of guest {name} could not be made: {error}"))?;
-    if tree.len() as u64 > placement.tree_room {
-        return Err(sentence!(
-            "the device tree of guest {name} is larger than {} KiB",
-            placement.tree_room >> 10
-        ));
-    }
-    // SAFETY: the guest's RAM, which no Rust value occupies; it does not run yet.
-    unsafe { memory::zero(ram.host().start(), ram.host().size()) };
-    let no_room = || sentence!("a file of guest {name} does not fit its RAM"); // `place` made room for all three
-    ram.write(placement.kernel, files.kernel)
-        .ok_or_else(no_room)?;
-    if let Some((at, ramdisk)) = placement.ramdisk.map(|(at, _)| at).zip(files.ramdisk) {
-        ram.write(at, ramdisk).ok_or_else(no_room)?;
-    }
-    ram.write(placement.tree, &tree).ok_or_else(no_room)?;
-    cache::clean_and_invalidate(ram.host().start(), ram.host().size());
-    cache::invalidate_instructions();
-    Ok(placement)
-}
-
-/// Bytes that a revealed free frame is filled with, so that a test can tell it when it sees it.
-const CANARY: u64 = 0x0c4e_0c4e_ca4a_7135;
-
-/// A test aid, asked for by the run's configuration: where things are that no guest may reach.
-fn targets(
-    run: &RunConfig<'_>,
-    machine: &Machine,
-    stage2: Pa,
-) -> Result<ArrayVec<Target<'static>, 4>, Sentence> {
-    let mut targets = ArrayVec::new();
-    if !run.reveal {
-        return Ok(targets);
-    }
-    let free = FRAMES
-        .allocate()
-        .ok_or_else(|| sentence!("no frame to reveal"))?;
-    for index in 0..hv_core::addr::FRAME_WORDS {
-        FRAMES.store(free, index, CANARY);
-    }
-    let size = hv_core::addr::FRAME_SIZE;
-    targets.push(Target {
-        name: "free-ram",
-        pa: free.base(),
-        size,
-    });
-    targets.push(Target {
-        name: "host-table",
-        pa: stage2,
-        size,
-    });
-    targets.push(Target {
-        name: "image",
-        pa: super::super::image::range().start(),
-        size,
-    });
-    targets.push(Target {
-        name: "mmio",
-        pa: machine.console.registers.start(),
-        size,
-    });
-    Ok(targets)
 }

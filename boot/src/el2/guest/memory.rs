@@ -3,8 +3,7 @@
 use boot::range::PaRange;
 use dart_virt::seams::{GuestMemory, NotRam};
 use hv_core::addr::{FRAME_SHIFT, FRAME_WORDS};
-use hv_core::arch::aarch64::{memory, tlb};
-use hv_core::table::Tlb;
+use hv_core::arch::aarch64::memory;
 use hv_core::{Frame, Ipa, Pa};
 
 /// One run of the guest's physical addresses and the RAM behind it. Both begin on a frame and are whole frames.
@@ -81,17 +80,5 @@ impl GuestMemory for GuestRam {
         // SAFETY: none to give: this is the mistake that the test image makes on purpose.
         unsafe { memory::read_frame(Frame::containing(at), into) };
         Ok(())
-    }
-}
-
-/// Drops stage-2 translations of the guest whose stage 2 this core has loaded.
-pub(in crate::el2) struct StageTwoTlb {
-    /// Bytes per page of stage 2.
-    pub(in crate::el2) granule: u64,
-}
-
-impl Tlb for StageTwoTlb {
-    fn flush(&mut self, input: u64, bytes: u64) {
-        tlb::invalidate_guest_range(Ipa::new(input), bytes, self.granule);
     }
 }

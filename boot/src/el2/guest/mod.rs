@@ -3,8 +3,12 @@
 mod counters;
 mod dma;
 mod end;
+mod files;
+mod guards;
 mod load;
 mod memory;
+mod redistributors;
+mod stage2;
 
 use arrayvec::{ArrayString, ArrayVec};
 use core::sync::atomic::{AtomicBool, AtomicU64};
@@ -26,8 +30,9 @@ use super::platform::Platform;
 pub(super) use self::counters::Counters;
 pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, give_up};
-pub(super) use self::load::{Loaded, load};
-pub(super) use self::memory::{GuestRam, StageTwoTlb};
+pub(super) use self::load::{Entry, Ingredients, load};
+pub(super) use self::memory::GuestRam;
+pub(super) use self::stage2::StageTwoTlb;
 
 /// One guest. Fields behind a lock are changed by traps of any of its vCPUs; no trap holds two of the locks at once.
 pub(super) struct Guest {

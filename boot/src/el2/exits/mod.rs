@@ -1,0 +1,171 @@
+//! Traps: a guest's vCPU has left for EL2, and this decides how it goes on.
+
+mod mmio;
+
+use core::fmt::Arguments;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use guest_abi::summary::Outcome;
+use hv_core::addr::Ipa;
+use hv_core::arch::aarch64::core as cpu;
+use hv_core::arch::aarch64::guest::GuestFrame;
+use hv_core::psci::Action;
+use hv_core::stage2::{Execute, Stage2Attributes};
+use hv_core::trap::{
+    Emulated, Exit, Injected, InstructionFault, StageTwoCause, SysReg, decode, emulate,
+};
+use log::warn;
+
+use super::allocator::FRAMES;
+use super::cores;
+use super::guest::{self, Guest, StageTwoTlb};
+use super::platform::StartRefused;
+
+/// Log lines that guests may cause in one run. What comes later is counted, not printed: a guest that faults in a loop
+/// fills no console and waits for none.
+const GUEST_LINES: u64 = 32;
+
+static LINES: AtomicU64 = AtomicU64::new(0);
+
+/// Logs something that a guest did, as long as it has lines left.
+fn complain(text: Arguments<'_>) {
+    match LINES.fetch_add(1, Ordering::Relaxed) {
+        n if n < GUEST_LINES => warn!("{text}"),
+        GUEST_LINES => warn!("more of the guest's mistakes are not printed"),
+        _ => {}
+    }
+}
+
+/// Called by `vectors.S` for every exception from EL1 or EL0. `kind`: synchronous, IRQ, FIQ, SError.
+#[unsafe(no_mangle)]
+extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
+    let Some(guest) = guest::current() else {
+        return;
+    };
+    if guest.ending.load(Ordering::Acquire) {
+        guest.platform.stop_core();
+    }
+    if kind != 0 {
+        // Interrupts are routed to EL1; one that arrives here is taken there as soon as the guest goes on.
+        guest.counters.other.add();
+        return;
+    }
+    let (esr, far, hpfar) = cpu::exception();
+    match decode(esr, far, hpfar) {
+        Exit::Hvc => {
+            guest.counters.hvc.add();
+            call(guest, frame);
+        }
+        Exit::Smc => {
+            guest.counters.smc.add();
+            frame.step();
+            call(guest, frame);
+        }
+        Exit::Wait => {
+            guest.counters.wfx.add();
+            frame.step();
+        }
+        Exit::SystemRegister(access) => {
+            guest.counters.sysreg.add();
+            system_register(frame, access);
+        }
+        Exit::Data(access) => mmio::data(guest, frame, access, far),
+        Exit::Instruction(fault) => instruction(guest, frame, fault, far),
+        Exit::Hidden => {
+            guest.counters.other.add();
+            frame.inject(Injected::Undefined);
+        }
+        Exit::Unknown(class) => {
+            guest.counters.other.add();
+            complain(format_args!(
+                "guest at {:#x}: exception class {class:#x} is not known here, answered as undefined",
+                frame.pc
+            ));
+            frame.inject(Injected::Undefined);
+        }
+    }
+}
+
+/// `HVC` and `SMC`: PSCI and the SMC calling convention.
+fn call(guest: &'static Guest, frame: &mut GuestFrame) {
+    const INTERNAL_FAILURE: i64 = -6;
+    if frame.at_el0() {
+        return frame.inject(Injected::Undefined); // cannot happen: both are undefined at EL0
+    }
+    let vcpu = cpu::vcpu();
+    let arguments = [frame.x[0], frame.x[1], frame.x[2], frame.x[3]];
+    let is_ram = |entry| guest.ram.host_address(Ipa::new(entry), 4).is_some();
+    let action = guest.cores.lock().call(vcpu, arguments, is_ram);
+    match action {
+        Action::Return(value) => frame.x[0] = value.cast_unsigned(),
+        Action::Start {
+            vcpu,
+            entry,
+            context,
+        } => {
+            let answer = match cores::start(guest, vcpu, entry, context) {
+                Ok(()) => 0,
+                Err(StartRefused) => {
+                    guest.cores.lock().failed(vcpu);
+                    INTERNAL_FAILURE
+                }
+            };
+            frame.x[0] = answer.cast_unsigned();
+        }
+        Action::Stop => guest.platform.stop_core(),
+        Action::PowerOff => guest::end(guest, Outcome::PoweredOff),
+        Action::Reset => guest::end(guest, Outcome::Reset),
+    }
+}
+
+fn system_register(frame: &mut GuestFrame, access: SysReg) {
+    match emulate(access, cpu::id_register) {
+        Emulated::Read(value) => {
+            frame.set(access.register, value);
+            frame.step();
+        }
+        Emulated::Ignored => frame.step(),
+        Emulated::Undefined => frame.inject(Injected::Undefined),
+    }
+}
+
+/// A fetch that stage 2 stopped: the first one at EL0, or a jump to where nothing is.
+fn instruction(guest: &Guest, frame: &mut GuestFrame, fault: InstructionFault, far: u64) {
+    guest.counters.stage2_other.add();
+    if fault.cause == StageTwoCause::Permission && frame.at_el0() {
+        return userspace_reached(guest);
+    }
+    let mapped = guest.stage2.lock().walk(&FRAMES, fault.ipa.get()).is_some();
+    if mapped && fault.cause == StageTwoCause::Translation {
+        return;
+    }
+    complain(format_args!(
+        "guest at {:#x}: nothing to execute at {} ({:?})",
+        frame.pc, fault.ipa, fault.cause
+    ));
+    frame.inject(Injected::FetchAbort { address: far });
+}
+
+/// The guest executes at EL0 for the first time: notes when, and lets EL0 execute from here on. Another vCPU that
+/// faulted meanwhile finds it done and tries again.
+fn userspace_reached(guest: &Guest) {
+    let table = guest.stage2.lock();
+    if !guest.awaits_userspace.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let ticks = cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed));
+    guest.userspace.store(ticks.max(1), Ordering::Relaxed);
+    let mut tlb = StageTwoTlb {
+        granule: guest.granule,
+    };
+    let allow = |attributes| Stage2Attributes {
+        execute: Execute::Everywhere,
+        ..attributes
+    };
+    let (base, size) = (guest.ram.base().get(), guest.ram.host().size());
+    if table.protect(&FRAMES, &mut tlb, base, size, allow).is_err() {
+        complain(format_args!(
+            "EL0 could not be given back its right to execute"
+        ));
+    }
+}
