@@ -1,7 +1,7 @@
 //! What happened, in numbers.
 
-/// Counts since the guest's start, and a few levels. All of them saturate in practice never: at one
-/// event per nanosecond 64 bits last five centuries.
+/// Counts since the guest's start, and a few levels. None can overflow: at one event per nanosecond
+/// 64 bits last five centuries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Invalidate commands that the guest gave.

@@ -11,7 +11,9 @@ use hv_core::table::Table;
 use crate::counters::Counters;
 use crate::fault::{GuestFault, classify};
 use crate::guards::{Guard, Guards};
-use crate::iommu::{AttachError, ContextId, HostFault, HostFormat, HostStream, Hung};
+use crate::iommu::{
+    AttachError, ContextId, HostFault, HostFaultKind, HostFormat, HostStream, Hung,
+};
 use crate::registers::{Effect, Mode, StreamId, StreamSet, VirtualDart};
 use crate::seams::Host;
 use crate::space::{Notice, Notices, Scratch, Widening, Work};
@@ -101,7 +103,10 @@ pub struct Leftover {
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pins, spaces } = self;
-        write!(f, "the host IOMMU does not answer; {pins} pages and {spaces} tables stay pinned")
+        write!(
+            f,
+            "the host IOMMU does not answer; {pins} pages and {spaces} tables stay pinned"
+        )
     }
 }
 
@@ -215,14 +220,20 @@ impl GuestDma {
         #[cfg(feature = "guards-out")]
         if !self.engine.settings.guards.stands(Guard::DefaultDeny) {
             host.iommu.bypass(device)?;
-            self.devices.push(Device { stream, host: device });
+            self.devices.push(Device {
+                stream,
+                host: device,
+            });
             return Ok(());
         }
         debug_assert!(self.engine.settings.guards.stands(Guard::DefaultDeny));
         let slot = self.attachments[usize::from(stream.number())].slot;
         let context = self.context(slot).ok_or(SetupError::NoSuchStream)?;
         host.iommu.attach(device, context)?;
-        self.devices.push(Device { stream, host: device });
+        self.devices.push(Device {
+            stream,
+            host: device,
+        });
         Ok(())
     }
 
@@ -300,7 +311,9 @@ impl GuestDma {
             Mode::Translate(_) | Mode::Blocked => None,
             Mode::Bypass => {
                 self.engine.counters.bypass_refused += 1;
-                self.engine.notices.say(self.engine.settings.guest, Notice::Bypass);
+                self.engine
+                    .notices
+                    .say(self.engine.settings.guest, Notice::Bypass);
                 None
             }
         }
@@ -320,7 +333,9 @@ impl GuestDma {
         if next == attachment.slot {
             return;
         }
-        let Some(context) = self.context(next) else { return };
+        let Some(context) = self.context(next) else {
+            return;
+        };
         if let Some(slot) = next {
             self.pool.enter(slot);
         }
@@ -366,7 +381,9 @@ impl GuestDma {
     /// everything that it might still reach pinned. The guest goes on without it.
     fn kill(&mut self, host: &mut Host<'_>, stream: StreamId) {
         self.attachments[usize::from(stream.number())].dead = true;
-        self.engine.notices.say(self.engine.settings.guest, Notice::Hung);
+        self.engine
+            .notices
+            .say(self.engine.settings.guest, Notice::Hung);
         for device in self.devices.iter().filter(|device| device.stream == stream) {
             let _it_does_not_answer = host.iommu.deny(device.host);
         }
@@ -375,7 +392,9 @@ impl GuestDma {
     /// Takes what the host IOMMU has to report and shows it to the guest.
     pub fn drain_faults(&mut self, host: &mut Host<'_>) {
         for _ in 0..FAULTS_PER_DRAIN {
-            let Some(fault) = host.iommu.next_fault() else { break };
+            let Some(fault) = host.iommu.next_fault() else {
+                break;
+            };
             self.report(host, &fault);
         }
     }
@@ -383,17 +402,33 @@ impl GuestDma {
     /// Shows one fault to the guest, if it is of one of its streams: is it?
     pub fn report(&mut self, host: &Host<'_>, fault: &HostFault) -> bool {
         let counters = &mut self.engine.counters;
-        let Some(device) = self.devices.iter().find(|device| device.host == fault.stream) else {
+        let Some(device) = self
+            .devices
+            .iter()
+            .find(|device| device.host == fault.stream)
+        else {
             counters.faults_stray += 1;
             return false;
         };
         counters.faults += 1;
+        if let HostFaultKind::Other(number) = fault.kind {
+            log::debug!("the host IOMMU's own number of the fault: {number:#x}");
+            self.engine
+                .notices
+                .say(self.engine.settings.guest, Notice::HostSetup);
+        }
         let roots = match self.dart.mode(device.stream) {
             Mode::Translate(roots) => Some(roots),
             Mode::Blocked | Mode::Bypass => None,
         };
         let code = classify(host.memory, self.engine.settings.variant, roots, fault);
-        if !self.dart.latch(device.stream, GuestFault { code, iova: fault.iova }) {
+        if !self.dart.latch(
+            device.stream,
+            GuestFault {
+                code,
+                iova: fault.iova,
+            },
+        ) {
             counters.faults_dropped += 1;
         }
         true
@@ -441,7 +476,11 @@ impl GuestDma {
         }
         let pins = self.engine.counters.pages_pinned;
         let spaces = self.pool.len() + usize::from(self.empty.is_some());
-        if spaces == 0 && pins == 0 { Ok(()) } else { Err(Leftover { pins, spaces }) }
+        if spaces == 0 && pins == 0 {
+            Ok(())
+        } else {
+            Err(Leftover { pins, spaces })
+        }
     }
 }
 

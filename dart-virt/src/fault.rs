@@ -33,7 +33,9 @@ pub fn classify(
     roots: Option<Roots>,
     fault: &HostFault,
 ) -> FaultCode {
-    let Some(roots) = roots else { return FaultCode::NoTtbr };
+    let Some(roots) = roots else {
+        return FaultCode::NoTtbr;
+    };
     match walk(memory, variant, roots, fault.iova) {
         Err(Missing::Ttbr) => FaultCode::NoTtbr,
         Err(Missing::Table) => FaultCode::NoPmd,

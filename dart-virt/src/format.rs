@@ -21,9 +21,15 @@ pub struct Access {
 
 impl Access {
     /// Both.
-    pub const READ_WRITE: Self = Self { read: true, write: true };
+    pub const READ_WRITE: Self = Self {
+        read: true,
+        write: true,
+    };
     /// Neither.
-    pub const NONE: Self = Self { read: false, write: false };
+    pub const NONE: Self = Self {
+        read: false,
+        write: false,
+    };
 }
 
 /// The part of a 16 KiB page that a device may touch: four-byte words, both ends included.
@@ -37,7 +43,10 @@ pub struct SubPage {
 
 impl SubPage {
     /// The whole page.
-    pub const WHOLE: Self = Self { first: 0, last: 0xfff };
+    pub const WHOLE: Self = Self {
+        first: 0,
+        last: 0xfff,
+    };
 
     /// Does it contain no word?
     pub const fn is_empty(self) -> bool {

@@ -55,7 +55,9 @@ impl Guards {
     /// These guards less one.
     #[must_use]
     pub const fn without(self, guard: Guard) -> Self {
-        Self { out: self.out | Self::bit(guard) }
+        Self {
+            out: self.out | Self::bit(guard),
+        }
     }
 
     const fn bit(guard: Guard) -> u8 {

@@ -73,7 +73,11 @@ pub struct Stale {
 impl Stale {
     /// Leaves in this stretch, or with `tables` also pointers to tables that lead there.
     pub fn new(first: Iova, bytes: u64, tables: bool) -> Self {
-        Self { first: first.get(), past: first.get().saturating_add(bytes), tables }
+        Self {
+            first: first.get(),
+            past: first.get().saturating_add(bytes),
+            tables,
+        }
     }
 
     /// Both.

@@ -18,7 +18,11 @@ pub struct StreamId(u8);
 impl StreamId {
     /// The stream with this number, `None` from [`MAX_STREAMS`] on.
     pub const fn new(number: u8) -> Option<Self> {
-        if (number as usize) < MAX_STREAMS { Some(Self(number)) } else { None }
+        if (number as usize) < MAX_STREAMS {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// Its number.
@@ -48,7 +52,9 @@ impl StreamSet {
 
     /// The streams in it, in ascending order.
     pub fn iter(self) -> impl Iterator<Item = StreamId> {
-        (0..MAX_STREAMS as u8).map(StreamId).filter(move |&stream| self.contains(stream))
+        (0..)
+            .map_while(StreamId::new)
+            .filter(move |&stream| self.contains(stream))
     }
 }
 
@@ -98,6 +104,8 @@ const TCR_BYPASS: u32 = 1 << 8;
 
 /// Four streams' bytes in each of the four `STREAM_REMAP` registers.
 const REMAP_REGISTERS: usize = MAX_STREAMS / 4;
+const REMAP_WORDS: u32 = 4;
+const _: () = assert!(REMAP_WORDS as usize == REMAP_REGISTERS);
 
 /// A register, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +191,7 @@ impl VirtualDart {
             offset::ENABLED => return Register::Enabled,
             _ => {}
         }
-        if let Some(index) = word(offset::REMAP, REMAP_REGISTERS as u32) {
+        if let Some(index) = word(offset::REMAP, REMAP_WORDS) {
             return Register::Remap(index);
         }
         if let Some(stream) = word(self.variant.tcr, streams) {
@@ -297,7 +305,11 @@ impl VirtualDart {
 
     fn set(&self, chosen: impl Fn(StreamId, &Self) -> bool) -> StreamSet {
         StreamSet(self.streams().fold(0, |set, stream| {
-            if chosen(stream, self) { set | 1 << stream.0 } else { set }
+            if chosen(stream, self) {
+                set | 1 << stream.0
+            } else {
+                set
+            }
         }))
     }
 
@@ -324,7 +336,10 @@ impl VirtualDart {
         let Some(entry) = self.entry_of(stream).filter(|_| enabled) else {
             return Mode::Blocked;
         };
-        match (self.tcr[entry] & TCR_TRANSLATE != 0, self.tcr[entry] & TCR_BYPASS != 0) {
+        match (
+            self.tcr[entry] & TCR_TRANSLATE != 0,
+            self.tcr[entry] & TCR_BYPASS != 0,
+        ) {
             (true, false) => Mode::Translate(Roots::new(self.ttbr[entry])),
             (false, true) => Mode::Bypass,
             (false, false) | (true, true) => Mode::Blocked,

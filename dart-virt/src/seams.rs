@@ -36,11 +36,7 @@ pub trait GuestMemory {
     /// # Errors
     /// When nothing answers there.
     #[cfg(feature = "guards-out")]
-    fn read_any_frame(
-        &self,
-        at: hv_core::Pa,
-        into: &mut [u64; FRAME_WORDS],
-    ) -> Result<(), NotRam>;
+    fn read_any_frame(&self, at: hv_core::Pa, into: &mut [u64; FRAME_WORDS]) -> Result<(), NotRam>;
 }
 
 /// The register window of one device. Every access is one load or store of its width.

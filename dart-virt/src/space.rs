@@ -21,10 +21,15 @@ use crate::variant::{Roots, Variant};
 
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "its front ends, bypass and paravirtual domains, are not there yet")
+    expect(
+        dead_code,
+        reason = "its front ends, bypass and paravirtual domains, are not there yet"
+    )
 )]
 mod explicit;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub use explicit::ExplicitError;
 use shadow::Shadow;
@@ -74,7 +79,10 @@ impl Scratch {
             words.resize(FRAME_WORDS, 0);
             words.into_boxed_slice().try_into().ok()
         }
-        Some(Self { now: words()?, before: words()? })
+        Some(Self {
+            now: words()?,
+            before: words()?,
+        })
     }
 }
 
@@ -104,6 +112,7 @@ pub(crate) enum Notice {
     Bypass,
     Hung,
     Spaces,
+    HostSetup,
 }
 
 impl Notices {
@@ -114,12 +123,17 @@ impl Notices {
         }
         self.0 |= bit;
         let sentence = match notice {
-            Notice::TableLimit => "more translation tables than the limit; the rest is not followed",
+            Notice::TableLimit => {
+                "more translation tables than the limit; the rest is not followed"
+            }
             Notice::ForeignTable => "a table pointer outside its memory is not followed",
             Notice::ForeignLeaf => "a leaf outside its memory is not installed",
             Notice::OutOfMemory => "host memory has run out; some mappings are left out for now",
             Notice::Bypass => "bypass was asked for, which is not offered; the stream is blocked",
             Notice::Hung => "the host IOMMU does not answer; a stream is blocked for good",
+            Notice::HostSetup => {
+                "the host IOMMU found fault with its own tables, not with the guest's"
+            }
             Notice::Spaces => "more address spaces than the limit; a stream stays blocked",
         };
         log::warn!("guest {}: {sentence} (said once)", guest.number());
@@ -160,7 +174,11 @@ impl Work<'_, '_> {
     fn read_unguarded(&mut self, guest: hv_core::Ipa) -> bool {
         let now = &mut self.scratch.now;
         !self.guards.stands(Guard::TableOwnership)
-            && self.host.memory.read_any_frame(Pa::new(guest.get()), now).is_ok()
+            && self
+                .host
+                .memory
+                .read_any_frame(Pa::new(guest.get()), now)
+                .is_ok()
     }
 
     #[cfg(not(feature = "guards-out"))]
@@ -203,9 +221,13 @@ impl Space {
         let table = Table::new(frames, geometry, work.host.iommu.format())
             .ok_or(AttachError::OutOfMemory)?;
         match work.host.iommu.open(table.root(), &geometry) {
-            Ok(context) => {
-                Ok(Self { source, table, context, shadows: Vec::new(), stale: None })
-            }
+            Ok(context) => Ok(Self {
+                source,
+                table,
+                context,
+                shadows: Vec::new(),
+                stale: None,
+            }),
             Err(error) => {
                 table.free_all(frames, |_| {});
                 Err(error)
@@ -238,7 +260,9 @@ impl Space {
     /// Has the host IOMMU forget what was taken out, then releases it. The order is the point:
     /// cleared, fenced and invalidated, confirmed, and only then unpinned.
     fn settle(&mut self, work: &mut Work<'_, '_>) -> Result<(), Hung> {
-        let Some(stale) = self.stale.take() else { return Ok(()) };
+        let Some(stale) = self.stale.take() else {
+            return Ok(());
+        };
         let (first, bytes) = (stale.first(), stale.bytes());
         work.counters.host_invalidations += 1;
         match work.host.iommu.invalidate(self.context, stale) {
@@ -255,8 +279,9 @@ impl Space {
 
     fn sweep(&mut self, work: &mut Work<'_, '_>, first: Iova, bytes: u64, quiet: &Quiet) {
         let frames = work.host.frames;
-        let swept =
-            self.table.sweep(frames, first.get(), bytes, |swept| work.released(swept, quiet));
+        let swept = self.table.sweep(frames, first.get(), bytes, |swept| {
+            work.released(swept, quiet)
+        });
         debug_assert!(swept.is_ok(), "what was stale lay inside the table");
     }
 
@@ -265,12 +290,15 @@ impl Space {
     /// # Errors
     /// When the host IOMMU does not answer. Then the space must be kept, with every frame and pin.
     pub(crate) fn close(mut self, work: &mut Work<'_, '_>) -> Result<(), Self> {
-        let Ok(quiet) = work.host.iommu.close(self.context) else { return Err(self) };
+        let Ok(quiet) = work.host.iommu.close(self.context) else {
+            return Err(self);
+        };
         let frames = work.host.frames;
         for shadow in self.shadows.drain(..) {
             shadow.forget(work);
         }
-        self.table.free_all(frames, |swept| work.released(swept, &quiet));
+        self.table
+            .free_all(frames, |swept| work.released(swept, &quiet));
         Ok(())
     }
 }

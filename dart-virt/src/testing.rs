@@ -61,7 +61,9 @@ pub(crate) struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self { words: Mutex::new(std::vec![0; RAM_FRAMES as usize * FRAME_WORDS]) }
+        Self {
+            words: Mutex::new(std::vec![0; RAM_FRAMES as usize * FRAME_WORDS]),
+        }
     }
 
     fn index(at: Ipa) -> Option<usize> {
@@ -87,7 +89,9 @@ impl GuestMemory for Memory {
     }
 
     fn read_frame(&self, at: Ipa, into: &mut [u64; FRAME_WORDS]) -> Result<(), NotRam> {
-        let index = Self::index(at).filter(|_| at.is_frame_aligned()).ok_or(NotRam)?;
+        let index = Self::index(at)
+            .filter(|_| at.is_frame_aligned())
+            .ok_or(NotRam)?;
         into.copy_from_slice(&self.words.lock().unwrap()[index..index + FRAME_WORDS]);
         Ok(())
     }
@@ -111,6 +115,7 @@ pub(crate) enum Asked {
     Deny(HostStream),
     Invalidate(ContextId),
     Close(ContextId),
+    #[cfg(feature = "guards-out")]
     Bypass(HostStream),
 }
 
@@ -147,11 +152,16 @@ impl MockIommu {
     pub(crate) fn warm(&mut self) {
         let mut found = Vec::new();
         for (&context, &(root, geometry)) in &self.contexts {
-            self.visit(root, &geometry, 0, 0, &mut |page, leaf| found.push(((context, page), leaf)));
+            self.visit(root, &geometry, 0, 0, &mut |page, leaf| {
+                found.push(((context, page), leaf))
+            });
         }
         for (key, leaf) in found {
             let known = *self.tlb.entry(key).or_insert(leaf);
-            assert_eq!(known, leaf, "{key:?}: valid to valid without an invalidation in between");
+            assert_eq!(
+                known, leaf,
+                "{key:?}: valid to valid without an invalidation in between"
+            );
         }
     }
 
@@ -172,7 +182,10 @@ impl MockIommu {
                     self.visit(Frame::containing(next), geometry, level + 1, input, found);
                 }
                 Entry::Leaf { output, attributes } => {
-                    found(input, (Frame::containing(output), attributes.access().write));
+                    found(
+                        input,
+                        (Frame::containing(output), attributes.access().write),
+                    );
                 }
             }
         }
@@ -182,7 +195,10 @@ impl MockIommu {
     pub(crate) fn check_pins(&self) {
         for (key, (frame, _)) in &self.tlb {
             let pins = self.ownership.state(*frame).map_or(0, |state| state.pins);
-            assert!(pins > 0 || self.unguarded, "{key:?} leads to {frame:?}, which is not pinned");
+            assert!(
+                pins > 0 || self.unguarded,
+                "{key:?} leads to {frame:?}, which is not pinned"
+            );
         }
     }
 
@@ -200,7 +216,12 @@ impl MockIommu {
             None if context.is_none() => HostFaultKind::NoStream,
             None => HostFaultKind::Translation,
         };
-        self.faults.push_back(HostFault { stream, iova: Iova::new(iova), write, kind });
+        self.faults.push_back(HostFault {
+            stream,
+            iova: Iova::new(iova),
+            write,
+            kind,
+        });
         None
     }
 }
@@ -221,7 +242,10 @@ impl HostIommu for MockIommu {
     fn attach(&mut self, stream: HostStream, context: ContextId) -> Result<(), AttachError> {
         self.asked.push(Asked::Attach(stream, context));
         self.answers()?;
-        assert!(self.contexts.contains_key(&context), "attached to a context that is closed");
+        assert!(
+            self.contexts.contains_key(&context),
+            "attached to a context that is closed"
+        );
         self.streams.insert(stream, Some(context));
         Ok(())
     }
@@ -240,7 +264,8 @@ impl HostIommu for MockIommu {
             return Err(stale);
         }
         let past = stale.first().get() + stale.bytes();
-        self.tlb.retain(|&(of, page), _| of != context || page < stale.first().get() || page >= past);
+        self.tlb
+            .retain(|&(of, page), _| of != context || page < stale.first().get() || page >= past);
         self.warm();
         Ok(Quiet::confirmed())
     }
@@ -293,21 +318,32 @@ impl Bench {
 
     pub(crate) fn with(settings: Settings, host_frames: usize) -> Self {
         let mut bench = Self::without_device(settings, host_frames);
-        bench.call(|dma, host| dma.assign(host, STREAM, DEVICE)).unwrap();
+        bench
+            .call(|dma, host| dma.assign(host, STREAM, DEVICE))
+            .unwrap();
         bench
     }
 
     pub(crate) fn without_device(settings: Settings, host_frames: usize) -> Self {
         let arena: &'static TestArena = Box::leak(Box::new(TestArena::new(host_frames)));
-        let range = |first, frames| RamRange { first: Frame::from_number(first), frames };
-        let ranges = [range(RAM_FRAME, RAM_FRAMES + 1), range(DEFAULT_BASE, host_frames as u64)];
+        let range = |first, frames| RamRange {
+            first: Frame::from_number(first),
+            frames,
+        };
+        let ranges = [
+            range(RAM_FRAME, RAM_FRAMES + 1),
+            range(DEFAULT_BASE, host_frames as u64),
+        ];
         let ranges: &'static [RamRange] = Box::leak(Box::new(ranges));
-        let states: Vec<AtomicU32> =
-            (0..Ownership::states_needed(ranges).unwrap()).map(|_| AtomicU32::new(0)).collect();
+        let states: Vec<AtomicU32> = (0..Ownership::states_needed(ranges).unwrap())
+            .map(|_| AtomicU32::new(0))
+            .collect();
         let ownership = Ownership::new(ranges, Vec::leak(states)).unwrap();
         let give = |first, count, owner| {
             let first = Frame::from_number(first);
-            ownership.transfer_run(first, count, Owner::Nobody, owner).unwrap();
+            ownership
+                .transfer_run(first, count, Owner::Nobody, owner)
+                .unwrap();
         };
         give(RAM_FRAME, RAM_FRAMES, Owner::Guest(GUEST));
         give(DEFAULT_BASE, host_frames as u64, Owner::Hypervisor);
@@ -331,7 +367,13 @@ impl Bench {
             iommu: &mut iommu,
         };
         let dma = GuestDma::new(&mut host, settings).unwrap();
-        Self { memory, arena, ownership, iommu, dma }
+        Self {
+            memory,
+            arena,
+            ownership,
+            iommu,
+            dma,
+        }
     }
 
     pub(crate) fn call<R>(&mut self, run: impl FnOnce(&mut GuestDma, &mut Host<'_>) -> R) -> R {
@@ -346,7 +388,8 @@ impl Bench {
 
     /// The guest stores to a register.
     pub(crate) fn write(&mut self, offset: u64, value: u32) {
-        self.call(|dma, host| dma.store(host, offset, 4, u64::from(value))).unwrap();
+        self.call(|dma, host| dma.store(host, offset, 4, u64::from(value)))
+            .unwrap();
         self.iommu.check_pins();
     }
 
@@ -367,7 +410,10 @@ impl Bench {
     /// Linux's attach of one stream to a table in page `root`: five writes and an invalidation.
     pub(crate) fn attach(&mut self, stream: StreamId, root: u64) {
         let number = u64::from(stream.number());
-        self.write(0x200 + 16 * number, 0x8000_0000 | (ram(root).get() >> 12) as u32);
+        self.write(
+            0x200 + 16 * number,
+            0x8000_0000 | (ram(root).get() >> 12) as u32,
+        );
         for index in 1..4 {
             self.write(0x200 + 16 * number + 4 * index, 0);
         }
@@ -377,7 +423,8 @@ impl Bench {
 
     /// Writes entry `index` of the table in the guest's page `table`.
     pub(crate) fn entry(&self, table: u64, index: u64, value: u64) {
-        self.memory.store(ram(table).checked_add(index * 8).unwrap(), value);
+        self.memory
+            .store(ram(table).checked_add(index * 8).unwrap(), value);
     }
 
     /// The spaces' leaves and the pins agree, and the counter with both.
@@ -402,7 +449,8 @@ impl Bench {
     pub(crate) fn finish(mut self) {
         self.call(|dma, host| dma.shutdown(host)).unwrap();
         assert_eq!(self.dma.counters().pages_pinned, 0);
-        self.ownership.for_each(|frame, state| assert_eq!(state.pins, 0, "{frame:?}"));
+        self.ownership
+            .for_each(|frame, state| assert_eq!(state.pins, 0, "{frame:?}"));
         assert_eq!(self.arena.out(), 0, "frames are missing");
         assert!(self.iommu.tlb.is_empty());
         assert!(self.iommu.streams.values().all(Option::is_none));

@@ -78,6 +78,10 @@ pub struct Cores {
     cores: ArrayVec<(u64, Power), MAX_VCPUS>,
 }
 
+const fn low_half(x: u64) -> u32 {
+    (x & 0xffff_ffff) as u32
+}
+
 /// The affinity fields of an MPIDR.
 pub const AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -121,7 +125,7 @@ impl Cores {
 
     /// One call by vCPU `caller` with `x0` to `x3`. `is_ram` says whether a guest address may hold code.
     pub fn call(&mut self, caller: usize, x: [u64; 4], is_ram: impl FnOnce(u64) -> bool) -> Action {
-        let function = x[0] as u32;
+        let function = low_half(x[0]);
         // The 32-bit calls look at the low halves only (DEN 0028, 3.1).
         let argument = |n: usize| {
             if function & (1 << 30) != 0 {
@@ -133,13 +137,13 @@ impl Cores {
         match function {
             SMCCC_VERSION => Action::Return(0x1_0001),
             // Which ID is asked for is a 32-bit value; nothing beyond the two calls themselves is offered.
-            SMCCC_ARCH_FEATURES => Action::Return(match argument(1) as u32 {
+            SMCCC_ARCH_FEATURES => Action::Return(match low_half(argument(1)) {
                 SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
                 _ => NOT_SUPPORTED,
             }),
             PSCI_VERSION => Action::Return(0x1_0001),
             PSCI_FEATURES => {
-                let known = OFFERED.contains(&(argument(1) as u32));
+                let known = OFFERED.contains(&low_half(argument(1)));
                 Action::Return(if known { SUCCESS } else { NOT_SUPPORTED })
             }
             // 2: no trusted OS, nothing to migrate.
@@ -171,7 +175,7 @@ impl Cores {
         match self.cores[vcpu].1 {
             Power::On => Action::Return(ALREADY_ON),
             Power::Pending => Action::Return(ON_PENDING),
-            Power::Off if entry % 4 != 0 || !is_ram(entry) => Action::Return(INVALID_ADDRESS),
+            Power::Off if !entry.is_multiple_of(4) || !is_ram(entry) => Action::Return(INVALID_ADDRESS),
             Power::Off => {
                 self.set(vcpu, Power::Pending);
                 Action::Start {

@@ -2,9 +2,13 @@
 //! elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// Whether a task has the terminal's last line: a task within a task moves nothing.
+static SHOWING: AtomicBool = AtomicBool::new(false);
 
 /// Something that may take longer than two seconds.
 pub(crate) struct Task {
@@ -26,7 +30,8 @@ impl Task {
     }
 
     fn begin(what: String, steps: Option<u64>) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let free = std::io::stderr().is_terminal() && !SHOWING.swap(true, Ordering::Relaxed);
+        let bar = free.then(|| {
             let (bar, style) = match steps {
                 Some(steps) => (
                     ProgressBar::new(steps),
@@ -58,7 +63,10 @@ impl Task {
             // A guess of the number of steps that was too low does not run past its end.
             let next = bar.position().saturating_add(1);
             bar.set_position(next.min(bar.length().unwrap_or(u64::MAX)));
-        } else if !self.said && self.started.elapsed() > Duration::from_secs(2) {
+        } else if !self.said
+            && !std::io::stderr().is_terminal()
+            && self.started.elapsed() > Duration::from_secs(2)
+        {
             self.said = true;
             eprintln!("oche: {} ...", self.what);
         }
@@ -69,13 +77,23 @@ impl Task {
         self.clear();
         let seconds = self.started.elapsed().as_secs();
         if seconds >= 2 {
-            eprintln!("oche: {}: {seconds} s", self.what);
+            // Another task may have the terminal's last line: over it, not behind it.
+            let over = if std::io::stderr().is_terminal() {
+                "\r\x1b[K"
+            } else {
+                ""
+            };
+            eprintln!("{over}oche: {}: {seconds} s", self.what);
         }
     }
+
+    /// It is over, and somebody else says how.
+    pub(crate) fn vanish(self) {}
 
     fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            SHOWING.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn read(fdt: Fdt<'_>) -> Result<Vec<u64>, TreeError> {
     })?;
     let address_cells = cpus.address_cells().unwrap_or(1);
     let mut found = Vec::new();
+    let mut all_psci = true;
     for cpu in cpus.children() {
         if cpu.name_without_address() != "cpu" || !is_enabled(cpu) {
             continue;
@@ -54,14 +55,16 @@ pub(super) fn read(fdt: Fdt<'_>) -> Result<Vec<u64>, TreeError> {
                     property: "reg",
                     wanted: "its MPIDR in one cell or two",
                 })?;
-        if string_of(cpu, "enable-method") != Some("psci") {
-            return Err(TreeError::Malformed {
-                node: "a cpu",
-                property: "enable-method",
-                wanted: "\"psci\", which is all that this platform starts cores with",
-            });
-        }
+        all_psci &= string_of(cpu, "enable-method") == Some("psci");
         found.push(mpidr & AFFINITY);
+    }
+    // A single core is never started: QEMU then does not say how.
+    if found.len() > 1 && !all_psci {
+        return Err(TreeError::Malformed {
+            node: "a cpu",
+            property: "enable-method",
+            wanted: "\"psci\", which is all that this platform starts cores with",
+        });
     }
     if found.is_empty() {
         return Err(TreeError::Missing {

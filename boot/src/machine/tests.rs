@@ -189,6 +189,27 @@ fn a_malformed_property_gets_a_sentence_that_names_it() {
 }
 
 #[test]
+fn one_core_need_not_say_how_it_is_started_and_two_must() {
+    let forget = |tree: &mut DeviceTree| {
+        let cpus = tree.root.child_mut("cpus").unwrap();
+        cpus.child_mut("cpu@0")
+            .unwrap()
+            .remove_property("enable-method")
+            .unwrap();
+    };
+    assert!(error_after(forget).contains("enable-method of a cpu"));
+    let alone = edited(|tree| {
+        forget(tree);
+        tree.root
+            .child_mut("cpus")
+            .unwrap()
+            .remove_child("cpu@1")
+            .unwrap();
+    });
+    assert_eq!(parse(&alone).unwrap().cpus, [0]);
+}
+
+#[test]
 fn no_damage_to_a_tree_makes_it_panic() {
     // Without what is there 32 times over, so that every byte can be tried.
     let mut tree = edited(|tree| {

@@ -59,7 +59,8 @@ impl Pool {
     pub(super) fn find_or_open(&mut self, work: &mut Work<'_, '_>, roots: Roots) -> Option<Slot> {
         let source = Source::Roots(roots);
         let known = Self::slots().find(|&slot| {
-            self.get(slot).is_some_and(|entry| entry.space.source() == source && !entry.lost)
+            self.get(slot)
+                .is_some_and(|entry| entry.space.source() == source && !entry.lost)
         });
         if known.is_some() {
             return known;
@@ -72,7 +73,10 @@ impl Pool {
             Ok(space) => space,
             Err(error) => {
                 work.counters.out_of_memory += 1;
-                log::debug!("guest {}: no space for a stream: {error}", work.guest.number());
+                log::debug!(
+                    "guest {}: no space for a stream: {error}",
+                    work.guest.number()
+                );
                 return None;
             }
         };
@@ -80,7 +84,11 @@ impl Pool {
         // Nothing was there before, so nothing is stale and nothing can hang.
         let filled = space.flush(work);
         debug_assert!(filled.is_ok(), "an empty space had something to forget");
-        *self.entries.get_mut(free.0)? = Some(Entry { space, users: 0, lost: false });
+        *self.entries.get_mut(free.0)? = Some(Entry {
+            space,
+            users: 0,
+            lost: false,
+        });
         Some(free)
     }
 
@@ -93,7 +101,9 @@ impl Pool {
 
     /// One stream less; the last one closes the space.
     pub(super) fn leave(&mut self, work: &mut Work<'_, '_>, slot: Slot) {
-        let Some(entry) = self.get_mut(slot) else { return };
+        let Some(entry) = self.get_mut(slot) else {
+            return;
+        };
         entry.users = entry.users.saturating_sub(1);
         if entry.users == 0 {
             self.close(work, slot);
@@ -101,11 +111,19 @@ impl Pool {
     }
 
     fn close(&mut self, work: &mut Work<'_, '_>, slot: Slot) {
-        let Some(place) = self.entries.get_mut(slot.0) else { return };
-        let Some(Entry { space, .. }) = place.take() else { return };
+        let Some(place) = self.entries.get_mut(slot.0) else {
+            return;
+        };
+        let Some(Entry { space, .. }) = place.take() else {
+            return;
+        };
         if let Err(space) = space.close(work) {
             work.notices.say(work.guest, Notice::Hung);
-            *place = Some(Entry { space, users: 0, lost: true });
+            *place = Some(Entry {
+                space,
+                users: 0,
+                lost: true,
+            });
         }
     }
 

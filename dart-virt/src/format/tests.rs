@@ -14,16 +14,34 @@ fn linux_writes_a_whole_page_with_the_window_off() {
     // START 0, END 0xfff, NO_WRITE, bit 1, VALID.
     let read = leaf(0x000f_ff08_0001_4083);
     assert_eq!(read.frame, Ipa::new(0x8_0001_4000));
-    assert_eq!(read.access, Access { read: true, write: false });
+    assert_eq!(
+        read.access,
+        Access {
+            read: true,
+            write: false
+        }
+    );
     assert_eq!(read.window, SubPage::WHOLE);
     let write = leaf(0x000f_ff08_0001_4103);
-    assert_eq!(write.access, Access { read: false, write: true });
+    assert_eq!(
+        write.access,
+        Access {
+            read: false,
+            write: true
+        }
+    );
 }
 
 #[test]
 fn openbsd_limits_a_page_to_a_window() {
     let limited = leaf(0x0100_1f08_0000_0001);
-    assert_eq!(limited.window, SubPage { first: 0x010, last: 0x01f });
+    assert_eq!(
+        limited.window,
+        SubPage {
+            first: 0x010,
+            last: 0x01f
+        }
+    );
     assert!(!limited.window.is_empty());
     assert!(leaf(0x0200_1f08_0000_0001).window.is_empty());
 }
@@ -36,7 +54,11 @@ fn an_address_out_of_range_or_out_of_line_is_rejected_not_truncated() {
         assert_eq!(DART1.table(word), Decoded::Bad, "table, bit {bit}");
     }
     for bit in 40..64 {
-        assert_eq!(DART1.table(PteWord(0x8_0000_0001 | 1 << bit)), Decoded::Bad, "bit {bit}");
+        assert_eq!(
+            DART1.table(PteWord(0x8_0000_0001 | 1 << bit)),
+            Decoded::Bad,
+            "bit {bit}"
+        );
     }
 }
 

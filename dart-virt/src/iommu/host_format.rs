@@ -46,7 +46,12 @@ impl HostFormat {
         }
         match self {
             Self::VmsaStage1 => {
-                let attributes = HostAttributes { access: Access { read: true, ..access } };
+                let attributes = HostAttributes {
+                    access: Access {
+                        read: true,
+                        ..access
+                    },
+                };
                 if access.read && window == SubPage::WHOLE {
                     Expressed::Exactly(attributes)
                 } else {
@@ -87,7 +92,11 @@ impl Format for HostFormat {
     fn leaf(&self, output: Pa, attributes: HostAttributes, _last: bool) -> u64 {
         match self {
             Self::VmsaStage1 => {
-                let read_only = if attributes.access.write { 0 } else { vmsa::READ_ONLY };
+                let read_only = if attributes.access.write {
+                    0
+                } else {
+                    vmsa::READ_ONLY
+                };
                 (output.get() & vmsa::ADDRESS)
                     | vmsa::TABLE_OR_PAGE
                     | vmsa::UNPRIVILEGED
@@ -107,7 +116,10 @@ impl Format for HostFormat {
             Self::VmsaStage1 => Entry::Leaf {
                 output: Pa::new(word & vmsa::ADDRESS),
                 attributes: HostAttributes {
-                    access: Access { read: true, write: word & vmsa::READ_ONLY == 0 },
+                    access: Access {
+                        read: true,
+                        write: word & vmsa::READ_ONLY == 0,
+                    },
                 },
             },
         }
@@ -128,8 +140,14 @@ mod tests {
     #[test]
     fn vmsa_can_say_read_and_read_write_and_must_widen_the_rest() {
         let all = Access::READ_WRITE;
-        let read = Access { read: true, write: false };
-        let write = Access { read: false, write: true };
+        let read = Access {
+            read: true,
+            write: false,
+        };
+        let write = Access {
+            read: false,
+            write: true,
+        };
         let window = SubPage { first: 1, last: 2 };
         let exactly = |access| Expressed::Exactly(HostAttributes { access });
         let wider = |access| Expressed::Wider(HostAttributes { access });
@@ -137,14 +155,22 @@ mod tests {
         assert_eq!(VMSA.express(read, SubPage::WHOLE), exactly(read));
         assert_eq!(VMSA.express(write, SubPage::WHOLE), wider(all));
         assert_eq!(VMSA.express(read, window), wider(read));
-        assert_eq!(VMSA.express(Access::NONE, SubPage::WHOLE), Expressed::Nothing);
+        assert_eq!(
+            VMSA.express(Access::NONE, SubPage::WHOLE),
+            Expressed::Nothing
+        );
         let empty = SubPage { first: 2, last: 1 };
         assert_eq!(VMSA.express(all, empty), Expressed::Nothing);
     }
 
     #[test]
     fn a_page_word_is_tagged_unprivileged_and_never_executed() {
-        let attributes = HostAttributes { access: Access { read: true, write: false } };
+        let attributes = HostAttributes {
+            access: Access {
+                read: true,
+                write: false,
+            },
+        };
         let word = VMSA.leaf(Pa::new(0x4_0000_4000), attributes, true);
         assert_eq!(word, 0x0060_0004_0000_4fc3);
         let output = Pa::new(0x4_0000_4000);

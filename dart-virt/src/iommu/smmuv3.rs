@@ -93,13 +93,24 @@ impl HostIommu for Smmuv3<'_> {
 
     fn attach(&mut self, stream: HostStream, context: ContextId) -> Result<(), AttachError> {
         let descriptor = self.contexts.address(context);
-        self.set_stream(stream, StreamEntry::Translate { descriptor, no_stall: self.no_stall })
+        self.set_stream(
+            stream,
+            StreamEntry::Translate {
+                descriptor,
+                no_stall: self.no_stall,
+            },
+        )
     }
 
     fn deny(&mut self, stream: HostStream) -> Result<(), Hung> {
-        let Some(place) = self.streams.existing(&self.io, stream) else { return Ok(()) };
+        let Some(place) = self.streams.existing(&self.io, stream) else {
+            return Ok(());
+        };
         place.store(&self.io, 0, 0);
-        self.commands.run(&self.io, [Command::ForgetStream { stream: stream.0 }])
+        // Also when the command queue is not used any more: the SMMU may still fetch the entry.
+        self.io.fence.stores();
+        self.commands
+            .run(&self.io, [Command::ForgetStream { stream: stream.0 }])
     }
 
     fn invalidate(&mut self, context: ContextId, stale: Stale) -> Result<Quiet, Stale> {
@@ -110,10 +121,14 @@ impl HostIommu for Smmuv3<'_> {
             let first = stale.first().get();
             self.commands.run(
                 &self.io,
-                (0..pages).map(|index| Command::ForgetPage { asid, iova: first + index * page }),
+                (0..pages).map(|index| Command::ForgetPage {
+                    asid,
+                    iova: first + index * page,
+                }),
             )
         } else {
-            self.commands.run(&self.io, [Command::ForgetContext { asid }])
+            self.commands
+                .run(&self.io, [Command::ForgetContext { asid }])
         };
         match done {
             Ok(()) => Ok(Quiet::confirmed()),
@@ -126,7 +141,10 @@ impl HostIommu for Smmuv3<'_> {
         self.contexts.invalidate(&self.io, context);
         // No stream names the descriptor any more, and forgetting one takes a stream's number: so
         // all configuration is forgotten, which happens once in a space's life.
-        self.commands.run(&self.io, [Command::ForgetAllStreams, Command::ForgetContext { asid }])?;
+        self.commands.run(
+            &self.io,
+            [Command::ForgetAllStreams, Command::ForgetContext { asid }],
+        )?;
         self.contexts.release(context);
         Ok(Quiet::confirmed())
     }

@@ -3,7 +3,7 @@
 use hv_core::table::{EditError, MapError, Run};
 use hv_core::{Frame, Iova, Ipa};
 
-use super::{Source, Space, Work, Widening};
+use super::{Source, Space, Widening, Work};
 use crate::format::{Access, SubPage};
 use crate::iommu::{Expressed, Hung, Stale};
 
@@ -58,10 +58,12 @@ impl Space {
             Expressed::Wider(attributes) => attributes,
         };
         let page = self.table.geometry().page_size();
-        let aligned = [iova.get(), at.get(), bytes].iter().all(|value| value.is_multiple_of(page));
-        let fits = iova.checked_add(bytes).is_some_and(|past| {
-            past.get() <= self.table.geometry().input_size()
-        });
+        let aligned = [iova.get(), at.get(), bytes]
+            .iter()
+            .all(|value| value.is_multiple_of(page));
+        let fits = iova
+            .checked_add(bytes)
+            .is_some_and(|past| past.get() <= self.table.geometry().input_size());
         if !aligned || !fits || at.checked_add(bytes).is_none() {
             return Err(ExplicitError::BadRun);
         }
@@ -87,9 +89,15 @@ impl Space {
         page: u64,
         attributes: crate::iommu::HostAttributes,
     ) -> Result<(), ExplicitError> {
-        let frame = self.guest_frame(work, at, done).ok_or(ExplicitError::NotOwned)?;
+        let frame = self
+            .guest_frame(work, at, done)
+            .ok_or(ExplicitError::NotOwned)?;
         work.pin(frame).map_err(|_| ExplicitError::NotOwned)?;
-        let run = Run { input: iova.get() + done, output: frame.base(), bytes: page };
+        let run = Run {
+            input: iova.get() + done,
+            output: frame.base(),
+            bytes: page,
+        };
         match self.table.map(work.host.frames, run, attributes) {
             Ok(()) => {
                 work.counters.pages_mapped += 1;

@@ -41,7 +41,13 @@ impl Shadow {
     fn new(work: &mut Work<'_, '_>, level: usize, base: u64, guest: Ipa) -> Option<Self> {
         let seen = work.host.frames.allocate()?;
         work.counters.table_added();
-        Some(Self { level, base, guest, seen, unfilled: true })
+        Some(Self {
+            level,
+            base,
+            guest,
+            seen,
+            unfilled: true,
+        })
     }
 
     /// Stops following it. `seen` is ours alone, so this may happen at once.
@@ -77,7 +83,9 @@ impl Space {
     /// Follows what the roots name. To be called once, after the space was opened; the first flush
     /// fills it.
     pub(crate) fn follow_roots(&mut self, work: &mut Work<'_, '_>) {
-        let Source::Roots(roots) = self.source else { return };
+        let Source::Roots(roots) = self.source else {
+            return;
+        };
         for index in 0..usize::from(work.variant.ttbrs) {
             let base = (index as u64) << self.table.geometry().shift(0);
             match roots.table(index) {
@@ -117,7 +125,9 @@ impl Space {
 
     /// Roots that could not be followed for want of memory are tried again.
     fn retry_roots(&mut self, work: &mut Work<'_, '_>) {
-        let Source::Roots(roots) = self.source else { return };
+        let Source::Roots(roots) = self.source else {
+            return;
+        };
         for index in 0..usize::from(work.variant.ttbrs) {
             let base = (index as u64) << self.table.geometry().shift(0);
             if let Decoded::Good(table) = roots.table(index)
@@ -129,12 +139,15 @@ impl Space {
     }
 
     fn position(&self, level: usize, base: u64) -> Result<usize, usize> {
-        self.shadows.binary_search_by_key(&(level, base), Shadow::key)
+        self.shadows
+            .binary_search_by_key(&(level, base), Shadow::key)
     }
 
     /// Follows the guest table at `guest`, if it may be.
     fn follow(&mut self, work: &mut Work<'_, '_>, level: usize, base: u64, guest: Ipa) -> Verdict {
-        let Err(position) = self.position(level, base) else { return Verdict::Seen };
+        let Err(position) = self.position(level, base) else {
+            return Verdict::Seen;
+        };
         let owned = work.host.memory.frame_of(guest).is_some();
         if !owned && work.guards.stands(Guard::TableOwnership) {
             work.counters.tables_refused += 1;
@@ -160,9 +173,8 @@ impl Space {
 
     /// Stops following every table below `level` that governs part of `[base, past)`.
     fn forget_below(&mut self, work: &mut Work<'_, '_>, level: usize, base: u64, past: u64) {
-        let gone = |shadow: &mut Shadow| {
-            shadow.level > level && shadow.base >= base && shadow.base < past
-        };
+        let gone =
+            |shadow: &mut Shadow| shadow.level > level && shadow.base >= base && shadow.base < past;
         for shadow in self.shadows.extract_if(.., gone) {
             shadow.forget(work);
         }
@@ -182,7 +194,9 @@ impl Space {
     /// Pass 1 for one table.
     fn take_back(&mut self, work: &mut Work<'_, '_>, position: usize) {
         self.read(work, position);
-        let Shadow { level, base, seen, .. } = self.shadows[position];
+        let Shadow {
+            level, base, seen, ..
+        } = self.shadows[position];
         let geometry = *self.table.geometry();
         let entries = geometry.entries(level);
         if work.scratch.now[..entries] == work.scratch.before[..entries] {
@@ -245,7 +259,13 @@ impl Space {
     /// Pass 2 for one table.
     fn fill(&mut self, work: &mut Work<'_, '_>, position: usize) {
         self.read(work, position);
-        let Shadow { level, base, guest: _, seen, .. } = self.shadows[position];
+        let Shadow {
+            level,
+            base,
+            guest: _,
+            seen,
+            ..
+        } = self.shadows[position];
         let geometry = *self.table.geometry();
         let last = geometry.is_last(level);
         let mut batch: Option<Batch> = None;
@@ -272,7 +292,12 @@ impl Space {
                     {
                         batch.count += 1;
                     } else {
-                        let next = Batch { first: index, count: 1, frame, attributes };
+                        let next = Batch {
+                            first: index,
+                            count: 1,
+                            frame,
+                            attributes,
+                        };
                         if let Some(ready) = batch.replace(next) {
                             later |= !self.install(work, base, seen, &ready);
                         }

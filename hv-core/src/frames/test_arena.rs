@@ -13,8 +13,11 @@ use crate::addr::{FRAME_WORDS, Frame};
 /// The number of the arena's first frame, unless told otherwise: far from any guest's addresses.
 pub const DEFAULT_BASE: u64 = 0x10_0000;
 
+/// The order that was asked for, and the words of each frame.
+type Block = (u32, Vec<Box<[u64; FRAME_WORDS]>>);
+
 struct State {
-    blocks: BTreeMap<u64, (u32, Vec<Box<[u64; FRAME_WORDS]>>)>,
+    blocks: BTreeMap<u64, Block>,
     capacity: usize,
     fail_after: Option<usize>,
     out: usize,

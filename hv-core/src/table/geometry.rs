@@ -97,6 +97,10 @@ impl Geometry {
     }
 
     /// Which entry of its table at `level` leads to `input`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what is cut off, the mask would clear"
+    )]
     pub const fn index(&self, level: usize, input: u64) -> usize {
         ((input >> self.shift(level)) as usize) & (self.entries(level) - 1)
     }

@@ -41,7 +41,7 @@ impl StageTwoCause {
         match fault_status & 0x3f {
             0b00_0100..=0b00_0111 => Self::Translation,
             0b00_1100..=0b00_1111 => Self::Permission,
-            other => Self::Other(other as u8),
+            other => Self::Other((other & 0x3f) as u8),
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn decode(esr: u64, far: u64, hpfar: u64) -> Exit {
                 wide: iss & (1 << 15) != 0,
             }),
         }),
-        class => Exit::Unknown(class as u8),
+        class => Exit::Unknown((class & 0x3f) as u8),
     }
 }
 

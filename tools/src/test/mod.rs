@@ -6,12 +6,12 @@ mod junit;
 mod runner;
 mod steps;
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::cli::TestOptions;
 use crate::command::{interrupted, interruption};
 use crate::failure::{Failure, OrSay, Outcome, Status};
+use crate::progress::Task;
 use crate::workspace::Workspace;
 use case::Case;
 use steps::Step;
@@ -97,21 +97,23 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Outcome<Stat
 }
 
 fn try_one(workspace: &Workspace, test: &Test) -> Outcome<Tried> {
-    print!("test {} ... ", test.name());
-    // Nobody waits for a line that cannot be shown.
-    let _ = std::io::stdout().flush();
+    let task = Task::start(format!("test {}", test.name()));
     let started = Instant::now();
     let result = test.run(workspace);
+    task.vanish();
     if interrupted() {
-        println!("interrupted");
         return Err(interruption());
     }
     let took = started.elapsed();
     let problem = result.err().map(|failure| failure.sentence);
     match &problem {
-        None => println!("ok ({:.1} s)", took.as_secs_f64()),
+        None => println!("test {} ... ok ({:.1} s)", test.name(), took.as_secs_f64()),
         Some(words) => {
-            println!("FAILED ({:.1} s)", took.as_secs_f64());
+            println!(
+                "test {} ... FAILED ({:.1} s)",
+                test.name(),
+                took.as_secs_f64()
+            );
             println!("  {}", test.sentence());
             for line in words.lines() {
                 println!("  {line}");

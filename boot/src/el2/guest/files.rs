@@ -3,15 +3,11 @@
 use arrayvec::ArrayVec;
 use boot::guest_tree::{self, GuestPlan, Target};
 use boot::image::ImageHeader;
-use boot::machine::Machine;
 use boot::placement::{Placement, place};
-use guest_abi::config::{self, RunConfig};
-use hv_core::Pa;
+use guest_abi::config;
 use hv_core::arch::aarch64::{cache, memory};
-use hv_core::frames::Frames;
 use hv_core::pci::Function;
 
-use super::super::allocator::FRAMES;
 use super::super::sentence::{Sentence, sentence};
 use super::GuestRam;
 use super::load::{Ingredients, Route};
@@ -66,47 +62,4 @@ pub(super) fn fill_ram(
     cache::clean_and_invalidate(ram.host().start(), ram.host().size());
     cache::invalidate_instructions();
     Ok(placement)
-}
-
-/// Bytes that a revealed free frame is filled with, so that a test can tell it when it sees it.
-const CANARY: u64 = 0x0c4e_0c4e_ca4a_7135;
-
-/// A test aid, asked for by the run's configuration: where things are that no guest may reach.
-pub(super) fn targets(
-    run: &RunConfig<'_>,
-    machine: &Machine,
-    stage2: Pa,
-) -> Result<ArrayVec<Target<'static>, 4>, Sentence> {
-    let mut targets = ArrayVec::new();
-    if !run.reveal {
-        return Ok(targets);
-    }
-    let free = FRAMES
-        .allocate()
-        .ok_or_else(|| sentence!("no frame to reveal"))?;
-    for index in 0..hv_core::addr::FRAME_WORDS {
-        FRAMES.store(free, index, CANARY);
-    }
-    let size = hv_core::addr::FRAME_SIZE;
-    targets.push(Target {
-        name: "free-ram",
-        pa: free.base(),
-        size,
-    });
-    targets.push(Target {
-        name: "host-table",
-        pa: stage2,
-        size,
-    });
-    targets.push(Target {
-        name: "image",
-        pa: super::super::image::range().start(),
-        size,
-    });
-    targets.push(Target {
-        name: "mmio",
-        pa: machine.console.registers.start(),
-        size,
-    });
-    Ok(targets)
 }

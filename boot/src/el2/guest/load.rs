@@ -31,9 +31,10 @@ use super::super::pci::{ecam, scan};
 use super::super::platform::Platform;
 use super::super::sentence::{Sentence, sentence};
 use super::dma::{Dma, SmmuWindow, SystemFence};
-use super::files::{fill_ram, targets};
+use super::files::fill_ram;
 use super::guards::Taken;
 use super::redistributors::redistributors;
+use super::reveal::targets;
 use super::stage2::{address_bits, map_devices, map_ram};
 use super::{Counters, Guest, GuestRam, install};
 
@@ -144,7 +145,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
             .reserve(HostStream(route.host))
             .map_err(|error| sentence!("{}: {error}", route.function))?;
     }
-    let targets = targets(from.run, machine, stage2.root().base())?;
+    let targets = targets(from.run.reveal, machine, ram, stage2.root().base())?;
     // From here on every frame belongs to the guest, and is back at its end.
     let frames_free_at_start =
         FRAMES.free_frames() + (from.ram.size() >> hv_core::addr::FRAME_SHIFT);

@@ -8,6 +8,7 @@ mod guards;
 mod load;
 mod memory;
 mod redistributors;
+mod reveal;
 mod stage2;
 
 use arrayvec::{ArrayString, ArrayVec};

@@ -24,7 +24,11 @@ fn memory_that_runs_dry_leaves_things_out_and_the_next_flush_adds_them() {
         bench.attach(STREAM, ROOT);
         bench.check();
         let missing = bench.dma.counters().pages_pinned < 18;
-        assert_eq!(missing, bench.dma.counters().out_of_memory > 0, "after {successes}");
+        assert_eq!(
+            missing,
+            bench.dma.counters().out_of_memory > 0,
+            "after {successes}"
+        );
         bench.arena.fail_after(None);
         bench.invalidate(2);
         bench.check();
@@ -47,12 +51,19 @@ fn memory_that_runs_dry_while_tables_change_never_keeps_what_was_taken_back() {
         bench.entry(11, 0, leaf(42));
         bench.invalidate(2);
         bench.check();
-        assert_eq!(bench.iommu.access(DEVICE, 5 << 25, false), None, "taken back");
+        assert_eq!(
+            bench.iommu.access(DEVICE, 5 << 25, false),
+            None,
+            "taken back"
+        );
         assert_eq!(bench.iommu.access(DEVICE, 0, false), Some(host_page(42)));
         bench.arena.fail_after(None);
         bench.invalidate(2);
         bench.check();
-        assert_eq!(bench.iommu.access(DEVICE, (9 << 25) + 3 * PAGE, true), Some(host_page(41)));
+        assert_eq!(
+            bench.iommu.access(DEVICE, (9 << 25) + 3 * PAGE, true),
+            Some(host_page(41))
+        );
         bench.finish();
     }
 }

@@ -43,17 +43,23 @@ fn mapped() -> Bench {
 fn linux_apple_dart_probe_sequence() {
     let bench = probed();
     assert_eq!(bench.dma.counters().flushes, 1);
-    assert_eq!(bench.iommu.asked, [
-        Asked::Open(crate::iommu::ContextId(1)),
-        Asked::Attach(DEVICE, crate::iommu::ContextId(1)),
-    ]);
+    assert_eq!(
+        bench.iommu.asked,
+        [
+            Asked::Open(crate::iommu::ContextId(1)),
+            Asked::Attach(DEVICE, crate::iommu::ContextId(1)),
+        ]
+    );
     bench.finish();
 }
 
 #[test]
 fn a_mapped_page_is_reached_at_its_host_address() {
     let mut bench = mapped();
-    assert_eq!(bench.iommu.access(DEVICE, IOVA + 8, true), host_page(20).checked_add(8));
+    assert_eq!(
+        bench.iommu.access(DEVICE, IOVA + 8, true),
+        host_page(20).checked_add(8)
+    );
     assert_eq!(bench.iommu.access(DEVICE, IOVA - PAGE, false), None);
     let counters = bench.dma.counters();
     assert_eq!((counters.pages_mapped, counters.pages_pinned), (1, 1));
@@ -136,7 +142,11 @@ fn a_fault_is_told_by_error_and_address_until_it_is_acknowledged() {
     assert_eq!(bench.read(0x50), 0xffff_8010);
     assert_eq!(bench.read(0x54), 0);
     let counters = bench.dma.counters();
-    assert_eq!((counters.faults, counters.faults_dropped), (2, 1), "the first one stays");
+    assert_eq!(
+        (counters.faults, counters.faults_dropped),
+        (2, 1),
+        "the first one stays"
+    );
     bench.write(0x40, 0x8100_0004);
     assert_eq!(bench.read(0x40), 0);
     assert!(!bench.dma.interrupt());
@@ -173,7 +183,11 @@ fn a_new_root_waits_for_the_next_invalidation() {
     assert_eq!(bench.iommu.access(DEVICE, IOVA, true), Some(host_page(20)));
     bench.invalidate(1 << 1);
     assert_eq!(bench.iommu.access(DEVICE, IOVA, true), None);
-    assert_eq!(bench.dma.counters().pages_pinned, 0, "the old space is gone");
+    assert_eq!(
+        bench.dma.counters().pages_pinned,
+        0,
+        "the old space is gone"
+    );
     bench.check();
     bench.finish();
 }
@@ -200,7 +214,9 @@ fn a_blocked_stream_goes_nowhere_and_says_no_ttbr() {
 fn streams_with_the_same_roots_share_one_space() {
     let other = crate::iommu::HostStream(0x10);
     let mut bench = mapped();
-    bench.call(|dma, host| dma.assign(host, stream(2), other)).unwrap();
+    bench
+        .call(|dma, host| dma.assign(host, stream(2), other))
+        .unwrap();
     assert_eq!(bench.iommu.access(other, IOVA, false), None);
     bench.attach(stream(2), ROOT);
     assert_eq!(bench.iommu.access(other, IOVA, false), Some(host_page(20)));
@@ -217,11 +233,25 @@ fn streams_with_the_same_roots_share_one_space() {
 
 #[test]
 fn without_the_shadow_nothing_is_ever_reached() {
-    let mut bench = Bench::with(crate::dma::Settings { shadow: false, ..settings() }, 64);
+    let mut bench = Bench::with(
+        crate::dma::Settings {
+            shadow: false,
+            ..settings()
+        },
+        64,
+    );
     bench.entry(LEAVES, L2, leaf(20));
     bench.entry(ROOT, L1, table(LEAVES));
     bench.attach(STREAM, ROOT);
     assert_eq!(bench.iommu.access(DEVICE, IOVA, true), None);
     assert_eq!(bench.dma.counters().pages_mapped, 0);
+    bench.finish();
+}
+
+#[test]
+fn a_guests_dma_may_move_to_another_core() {
+    fn is_send<T: Send>(_: &T) {}
+    let bench = probed();
+    is_send(&bench.dma);
     bench.finish();
 }

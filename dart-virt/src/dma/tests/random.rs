@@ -50,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
     let root = prop_oneof![
         1 => Just(0_u32),
         6 => (ROOTS..TABLES).prop_map(|page| 0x8000_0000 | (ram(page).get() >> 12) as u32),
-        1 => Just(0x8000_0000 | (FOREIGN_FRAME * PAGE >> 12) as u32),
+        1 => Just(0x8000_0000 | ((FOREIGN_FRAME * PAGE) >> 12) as u32),
     ];
     let tcr = prop_oneof![6 => Just(0x80), 1 => Just(0), 1 => Just(0x100), 1 => Just(0x180)];
     prop_oneof![
@@ -82,7 +82,7 @@ fn naive(bench: &Bench, roots: &[u32], iova: u64) -> Option<(Frame, bool)> {
     let (no_read, no_write) = (l2 >> 8 & 1 != 0, l2 >> 7 & 1 != 0);
     let window_empty = l2 & 2 == 0 && (l2 >> 52) > (l2 >> 40 & 0xfff);
     let frame = bench.memory.frame_of((l2 & 0xf_ffff_c000).into_ipa())?;
-    (!(no_read && no_write) && !window_empty).then_some((frame, !no_write))
+    (!(no_read && no_write || window_empty)).then_some((frame, !no_write))
 }
 
 trait IntoIpa {
@@ -120,7 +120,11 @@ fn agrees(bench: &Bench, roots: &[[u32; 4]; 3], tcr: &[u32; 3]) -> Result<(), Te
     }
     let mut found: BTreeMap<(u64, Frame, bool), usize> = BTreeMap::new();
     bench.dma.for_each_leaf(bench.arena, |leaf| {
-        let key = (leaf.input, Frame::containing(leaf.output), leaf.attributes.access().write);
+        let key = (
+            leaf.input,
+            Frame::containing(leaf.output),
+            leaf.attributes.access().write,
+        );
         *found.entry(key).or_default() += 1;
     });
     prop_assert_eq!(found, expected);

@@ -22,7 +22,11 @@ impl Contexts {
     pub(super) fn new(frame: Frame, output_size: u32) -> Self {
         let mut used = [false; CONTEXTS];
         used[0] = true;
-        Self { frame, used, output_size }
+        Self {
+            frame,
+            used,
+            output_size,
+        }
     }
 
     pub(super) fn open(
@@ -37,7 +41,11 @@ impl Contexts {
         if !shape || geometry.root_order() != 0 {
             return Err(AttachError::Unsupported);
         }
-        let free = self.used.iter().position(|used| !used).ok_or(AttachError::NoContext)?;
+        let free = self
+            .used
+            .iter()
+            .position(|used| !used)
+            .ok_or(AttachError::NoContext)?;
         let id = u16::try_from(free).map_err(|_| AttachError::NoContext)?;
         let words = ContextDescriptor {
             input_bits: bits,
@@ -47,7 +55,8 @@ impl Contexts {
         }
         .words();
         for (index, &word) in words.iter().enumerate().skip(1) {
-            io.frames.store(self.frame, free * ENTRY_WORDS + index, word);
+            io.frames
+                .store(self.frame, free * ENTRY_WORDS + index, word);
         }
         // No stream names it yet, so nothing can have cached it: no command is needed.
         io.fence.stores();
@@ -59,7 +68,8 @@ impl Contexts {
 
     /// Makes the descriptor invalid in memory.
     pub(super) fn invalidate(&self, io: &Io<'_>, context: ContextId) {
-        io.frames.store(self.frame, usize::from(context.0) * ENTRY_WORDS, 0);
+        io.frames
+            .store(self.frame, usize::from(context.0) * ENTRY_WORDS, 0);
     }
 
     /// The SMMU has forgotten it: the number may be used again.

@@ -20,7 +20,9 @@ struct Ring {
 impl Ring {
     /// The largest ring of `2^entry_shift`-byte entries that fits a frame and the SMMU's limit.
     fn new(limit: u32, entry_shift: u32) -> Self {
-        Self { bits: limit.min(FRAME_SHIFT - entry_shift) }
+        Self {
+            bits: limit.min(FRAME_SHIFT - entry_shift),
+        }
     }
 
     fn index(self, position: u32) -> usize {
@@ -52,7 +54,12 @@ pub(super) struct CommandQueue {
 
 impl CommandQueue {
     pub(super) fn new(frame: Frame, limit: u32) -> Self {
-        Self { frame, ring: Ring::new(limit, 4), producer: 0, hung: false }
+        Self {
+            frame,
+            ring: Ring::new(limit, 4),
+            producer: 0,
+            hung: false,
+        }
     }
 
     pub(super) fn frame(&self) -> Frame {
@@ -132,7 +139,12 @@ const OVERFLOW: u32 = 1 << 31;
 
 impl EventQueue {
     pub(super) fn new(frame: Frame, limit: u32) -> Self {
-        Self { frame, ring: Ring::new(limit, 5), consumer: 0, overflow_said: false }
+        Self {
+            frame,
+            ring: Ring::new(limit, 5),
+            consumer: 0,
+            overflow_said: false,
+        }
     }
 
     pub(super) fn frame(&self) -> Frame {
@@ -159,7 +171,8 @@ impl EventQueue {
         });
         let acknowledged = io.registers.read32(offset::EVENTQ_CONS) & OVERFLOW;
         if fault.is_some() || overflow != acknowledged {
-            io.registers.write32(offset::EVENTQ_CONS, self.consumer | overflow);
+            io.registers
+                .write32(offset::EVENTQ_CONS, self.consumer | overflow);
         }
         if overflow != acknowledged && !self.overflow_said {
             self.overflow_said = true;

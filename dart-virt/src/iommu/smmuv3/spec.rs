@@ -34,7 +34,10 @@ pub mod offset {
 
 /// `CR0`, and what `CR0ACK` confirms.
 pub mod cr0 {
-    #![allow(missing_docs, reason = "the names are those of the specification, 6.3.9")]
+    #![allow(
+        missing_docs,
+        reason = "the names are those of the specification, 6.3.9"
+    )]
     pub const SMMUEN: u32 = 1 << 0;
     pub const EVENTQEN: u32 = 1 << 2;
     pub const CMDQEN: u32 = 1 << 3;
@@ -167,9 +170,10 @@ impl Command {
             Self::ForgetStream { stream } => [u64::from(stream) << 32 | 0x03, 0],
             Self::ForgetAllStreams => [0x04, WHOLE_RANGE],
             Self::ForgetContext { asid } => [u64::from(asid) << 48 | 0x11, 0],
-            Self::ForgetPage { asid, iova } => {
-                [u64::from(asid) << 48 | 0x12, (iova & !0xfff) | LAST_LEVEL_ONLY]
-            }
+            Self::ForgetPage { asid, iova } => [
+                u64::from(asid) << 48 | 0x12,
+                (iova & !0xfff) | LAST_LEVEL_ONLY,
+            ],
             Self::ForgetEverything => [0x30, 0],
             Self::ForgetEverythingEl2 => [0x20, 0],
             Self::Sync => [0x46, 0],
@@ -211,9 +215,13 @@ impl StreamEntry {
         // ATS is off (EATS = 0: a translated address from a device is never believed), the stream
         // is tagged as NS-EL1's (STRW = 0).
         match self {
-            Self::Translate { descriptor, no_stall } => {
+            Self::Translate {
+                descriptor,
+                no_stall,
+            } => {
                 let mut words = [0; ENTRY_WORDS];
-                words[0] = (descriptor.get() & 0x000f_ffff_ffff_ffc0) | CONFIG_STAGE1 | STREAM_VALID;
+                words[0] =
+                    (descriptor.get() & 0x000f_ffff_ffff_ffc0) | CONFIG_STAGE1 | STREAM_VALID;
                 words[1] = DESCRIPTOR_COHERENT | UNPRIVILEGED | DATA | u64::from(no_stall) << 27;
                 words
             }
@@ -221,7 +229,16 @@ impl StreamEntry {
             Self::Bypass => {
                 const CONFIG_BYPASS: u64 = 0b100 << 1;
                 const SHAREABILITY_INCOMING: u64 = 0b01 << 44;
-                [CONFIG_BYPASS | STREAM_VALID, SHAREABILITY_INCOMING, 0, 0, 0, 0, 0, 0]
+                [
+                    CONFIG_BYPASS | STREAM_VALID,
+                    SHAREABILITY_INCOMING,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                ]
             }
         }
     }

@@ -48,7 +48,10 @@ impl fmt::Display for StartError {
             Self::NoGranule => write!(f, "the SMMU has no 16 KiB pages, which a DART's are"),
             Self::NotCoherent => write!(f, "the SMMU does not see the cores' caches"),
             Self::OutputTooSmall { has, needs } => {
-                write!(f, "the SMMU reaches {has} bits of address, the RAM needs {needs}")
+                write!(
+                    f,
+                    "the SMMU reaches {has} bits of address, the RAM needs {needs}"
+                )
             }
             Self::Stalls => write!(f, "the SMMU can only stall on a fault, never abort"),
             Self::Preset => write!(f, "the SMMU's queues or tables are fixed by the hardware"),
@@ -77,7 +80,11 @@ impl Identity {
         }
         let needs = 64 - top.get().saturating_sub(1).leading_zeros();
         let has = self.output_bits().min(48);
-        if has < needs { Err(StartError::OutputTooSmall { has, needs }) } else { Ok(()) }
+        if has < needs {
+            Err(StartError::OutputTooSmall { has, needs })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -138,9 +145,22 @@ impl<'h> Smmuv3<'h> {
         identity.suffices(top)?;
         deny_while_off(registers)?;
         acknowledged(registers, offset::CR0, offset::CR0ACK, 0, "turned off")?;
-        acknowledged(registers, offset::IRQ_CTRL, offset::IRQ_CTRLACK, 0, "silenced")?;
+        acknowledged(
+            registers,
+            offset::IRQ_CTRL,
+            offset::IRQ_CTRLACK,
+            0,
+            "silenced",
+        )?;
 
-        let mut smmu = Self::allocate(Io { registers, frames, fence }, &identity)?;
+        let mut smmu = Self::allocate(
+            Io {
+                registers,
+                frames,
+                fence,
+            },
+            &identity,
+        )?;
         match smmu.turn_on(&identity) {
             Ok(()) => Ok(smmu),
             Err(error) => {
@@ -159,7 +179,9 @@ impl<'h> Smmuv3<'h> {
             *frame = io.frames.allocate();
         }
         let [Some(commands), Some(events), Some(contexts)] = got else {
-            got.into_iter().flatten().for_each(|frame| io.frames.free(frame));
+            got.into_iter()
+                .flatten()
+                .for_each(|frame| io.frames.free(frame));
             streams.free(io.frames);
             return Err(StartError::OutOfMemory);
         };
@@ -174,7 +196,9 @@ impl<'h> Smmuv3<'h> {
     }
 
     fn turn_on(&mut self, identity: &Identity) -> Result<(), StartError> {
-        let Io { registers, fence, .. } = self.io;
+        let Io {
+            registers, fence, ..
+        } = self.io;
         registers.write32(offset::CR1, spec::CR1_COHERENT);
         registers.write32(offset::CR2, spec::CR2_PRIVATE_RECORDING);
 
@@ -185,11 +209,16 @@ impl<'h> Smmuv3<'h> {
         let base = |frame: hv_core::Frame, bits: u32| {
             frame.base().get() | u64::from(bits) | spec::BASE_ALLOCATE
         };
-        registers
-            .write64(offset::CMDQ_BASE, base(self.commands.frame(), self.commands.bits()));
+        registers.write64(
+            offset::CMDQ_BASE,
+            base(self.commands.frame(), self.commands.bits()),
+        );
         registers.write32(offset::CMDQ_PROD, 0);
         registers.write32(offset::CMDQ_CONS, 0);
-        registers.write64(offset::EVENTQ_BASE, base(self.events.frame(), self.events.bits()));
+        registers.write64(
+            offset::EVENTQ_BASE,
+            base(self.events.frame(), self.events.bits()),
+        );
         registers.write32(offset::EVENTQ_PROD, 0);
         registers.write32(offset::EVENTQ_CONS, 0);
         // Errors that are already active would look like ours.
@@ -204,17 +233,26 @@ impl<'h> Smmuv3<'h> {
         let forget = [Command::ForgetAllStreams, Command::ForgetEverything];
         self.commands
             .run(&self.io, forget.into_iter().chain(el2))
-            .map_err(|_| StartError::Hung { step: "told to forget everything" })?;
+            .map_err(|_| StartError::Hung {
+                step: "told to forget everything",
+            })?;
 
         on |= cr0::EVENTQEN;
         cr0(on, "given an event queue")?;
         for config in [offset::GERROR_IRQ_CFG0, offset::EVENTQ_IRQ_CFG0] {
-            // Address of a message: none. The words after it are its data and attributes.
+            // Address of a message: none; then its data and its attributes.
             registers.write64(config, 0);
-            registers.write64(config + 8, 0);
+            registers.write32(config + 8, 0);
+            registers.write32(config + 12, 0);
         }
         let events = spec::IRQ_EVENTS;
-        acknowledged(registers, offset::IRQ_CTRL, offset::IRQ_CTRLACK, events, "given a wire")?;
+        acknowledged(
+            registers,
+            offset::IRQ_CTRL,
+            offset::IRQ_CTRLACK,
+            events,
+            "given a wire",
+        )?;
 
         on |= cr0::SMMUEN;
         cr0(on, "turned on")

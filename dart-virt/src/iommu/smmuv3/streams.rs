@@ -48,31 +48,56 @@ impl StreamTable {
     pub(super) fn new(frames: &dyn Frames, identity: &Identity) -> Option<Self> {
         // With few streams one frame holds them all and a second level would only cost.
         let two_level = identity.two_level && identity.stream_bits > SPLIT;
-        let most = if two_level { TWO_LEVEL_BITS } else { LINEAR_BITS };
+        let most = if two_level {
+            TWO_LEVEL_BITS
+        } else {
+            LINEAR_BITS
+        };
         let bits = identity.stream_bits.min(most);
-        let order = if two_level { 0 } else { bits.saturating_sub(SPLIT) };
-        Some(Self { first: frames.allocate_contiguous(order)?, bits, two_level })
+        let order = if two_level {
+            0
+        } else {
+            bits.saturating_sub(SPLIT)
+        };
+        Some(Self {
+            first: frames.allocate_contiguous(order)?,
+            bits,
+            two_level,
+        })
     }
 
     pub(super) fn free(self, frames: &dyn Frames) {
-        let order = if self.two_level { 0 } else { self.bits.saturating_sub(SPLIT) };
+        let order = if self.two_level {
+            0
+        } else {
+            self.bits.saturating_sub(SPLIT)
+        };
         frames.free_contiguous(self.first, order);
     }
 
     /// The values of `STRTAB_BASE` (less its hint) and `STRTAB_BASE_CFG`.
     pub(super) fn registers(&self) -> (u64, u32) {
-        let format = if self.two_level { FORMAT_TWO_LEVEL | SPLIT << 6 } else { 0 };
+        let format = if self.two_level {
+            FORMAT_TWO_LEVEL | SPLIT << 6
+        } else {
+            0
+        };
         (self.first.base().get(), format | self.bits)
     }
 
     fn place_in(table: Frame, index: usize) -> Place {
         let word = index * ENTRY_WORDS;
         let frame = Frame::from_number(table.number() + (word / FRAME_WORDS) as u64);
-        Place { frame, word: word % FRAME_WORDS }
+        Place {
+            frame,
+            word: word % FRAME_WORDS,
+        }
     }
 
     fn split(&self, stream: HostStream) -> Option<(usize, usize)> {
-        let number = usize::try_from(stream.0).ok().filter(|number| number >> self.bits == 0)?;
+        let number = usize::try_from(stream.0)
+            .ok()
+            .filter(|number| number >> self.bits == 0)?;
         Some((number >> SPLIT, number & ((1 << SPLIT) - 1)))
     }
 
@@ -96,7 +121,8 @@ impl StreamTable {
         let table = io.frames.allocate().ok_or(AttachError::OutOfMemory)?;
         // Span = SPLIT + 1: the table has 2^(Span - 1) entries (5.1).
         io.fence.stores();
-        io.frames.store(self.first, high, table.base().get() | u64::from(SPLIT + 1));
+        io.frames
+            .store(self.first, high, table.base().get() | u64::from(SPLIT + 1));
         self.existing(io, stream).ok_or(AttachError::NoSuchStream)
     }
 }

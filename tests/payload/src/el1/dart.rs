@@ -1,6 +1,8 @@
 //! A driver for a T8103 DART (dart reference 1.2, 1.3, 2.2, 3.1), with honest and dishonest ways to
 //! fill its tables.
 
+use core::fmt;
+
 use super::cpu::{Deadline, barrier};
 use super::memory::{PAGE_SIZE, Page};
 use super::mmio::Registers;
@@ -38,6 +40,20 @@ pub(super) struct Fault {
     pub(super) stream: u32,
     pub(super) code: u32,
     pub(super) address: u64,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            stream,
+            code,
+            address,
+        } = self;
+        write!(
+            f,
+            "fault of stream {stream}, code {code:#x}, at {address:#x}"
+        )
+    }
 }
 
 /// Out of pages.

@@ -72,9 +72,9 @@ pub(super) fn odd_accesses(bench: &mut Bench) -> Result<Finding, Failure> {
     for address in [0x0, 0x1800_0000, 0x6fff_fff8, 0x7f_ffff_fff8] {
         // SAFETY: nothing is there, least of all memory of the payload.
         let nothing = unsafe { Registers::new(address) };
-        let (value, read) = expecting(|| nothing.read32(0));
+        let (_, read) = expecting(|| nothing.read32(0));
         let ((), written) = expecting(|| nothing.write32(0, 1));
-        fact!(bench, "{address:#x}: {value:#x}, {read:x?}, {written:x?}");
+        fact!(bench, "{address:#x}: {read:x?}, {written:x?}");
         let aborted = |it: Option<crate::el1::exceptions::Syndrome>| {
             it.is_some_and(|syndrome| syndrome.is_external_abort())
         };

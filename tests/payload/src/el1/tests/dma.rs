@@ -167,7 +167,7 @@ fn taken_away(bench: &mut Bench) -> Result<(), Failure> {
     )?;
     rig.dart()?.unmap(IOVA)?;
     rig.dart()?.invalidate();
-    fact!(bench, "an unmapped page faults: {read:?}, {written:?}");
+    fact!(bench, "an unmapped page faults: {read}; {written}");
     Ok(())
 }
 

@@ -101,7 +101,7 @@ pub(super) fn look_through(
             seen.is_nothing(),
             "the drive read something that is not the target",
         )?;
-        fact!(bench, "{target:#x} is out of reach: {fault:?}");
+        fact!(bench, "{target:#x} is out of reach: {fault}");
     }
     clear(bench)?;
     bench.rig()?.round_trip()?;

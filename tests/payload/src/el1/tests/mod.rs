@@ -38,6 +38,7 @@ const TESTS: &[(&str, Test)] = &[
     ("high-address-leaf", leaves::high_address),
     ("table-outside-ram", tables::outside_ram),
     ("self-table", tables::to_itself),
+    ("table-flood", tables::too_many),
     ("lpi", lpi::lpi),
     ("psci", psci::psci),
     ("sysregs", access::system_registers),

@@ -3,8 +3,11 @@
 use super::Finding;
 use crate::el1::bench::{Bench, Failure, fact, must};
 use crate::el1::console::say;
-use crate::el1::dart::VALID;
+use crate::el1::dart::{VALID, WHOLE_PAGE};
 use crate::el1::memory::{PAGE_SIZE, PAGE_WORDS};
+
+/// The TTBR that the floods use, and nothing else.
+const ROOT: usize = 2;
 
 /// Where the attacks look through: a table entry that nothing else uses.
 const IOVA: u64 = 0x6200_0000;
@@ -22,7 +25,6 @@ const IMAGE_MAGIC: u64 = 0x644d_5241;
 pub(super) fn outside_ram(bench: &mut Bench) -> Result<Finding, Failure> {
     let foreign = bench.target("oche,target-table")?;
     let registers = bench.machine.dart.ok_or(Failure::NoDart)?;
-    let mut found = Finding::Contained;
     for table in [
         foreign,
         registers,
@@ -37,28 +39,29 @@ pub(super) fn outside_ram(bench: &mut Bench) -> Result<Finding, Failure> {
         rig.dart()?.invalidate();
         rig.forget_faults()?;
         let seen = rig.look(IOVA, PAGE_SIZE)?;
-        if seen.page.read(7) & 0xffff_ffff == IMAGE_MAGIC {
+        let reached = seen.page.read(7) & 0xffff_ffff == IMAGE_MAGIC;
+        if reached {
             fact!(bench, "{table:#x} was taken for a table");
-            found = Finding::Reached;
         } else {
             must(seen.is_nothing(), "the drive read something")?;
             let fault = rig.fault_at(IOVA)?;
-            fact!(bench, "{table:#x} is no table: {fault:?}");
+            fact!(bench, "{table:#x} is no table: {fault}");
         }
         let rig = bench.rig()?;
         rig.dart()?.set_table(IOVA, 0)?;
         rig.dart()?.invalidate();
         rig.forget_faults()?;
         rig.round_trip()?;
+        if reached {
+            return Ok(Finding::Reached);
+        }
     }
-    Ok(found)
+    Ok(Finding::Contained)
 }
 
 /// A first-level table whose every entry points to itself: 2048 second-level tables, each of which
 /// is a page of 2048 leaves to itself. Oche takes as many as its limit allows, and goes on.
 pub(super) fn to_itself(bench: &mut Bench) -> Result<Finding, Failure> {
-    /// Under the third TTBR, which nothing else uses.
-    const ROOT: usize = 2;
     let rig = bench.rig()?;
     let root = rig.dart()?.root(ROOT)?;
     for index in 0..PAGE_WORDS {
@@ -88,5 +91,44 @@ pub(super) fn to_itself(bench: &mut Bench) -> Result<Finding, Failure> {
         arrived,
         "after the tables were taken back an honest one is refused",
     )?;
-    Ok(Finding::Contained)
+    Ok(Finding::Works)
+}
+
+/// A first-level table whose every entry points to one honest table, so that a page appears 2048
+/// times over: one table as often is as many tables. Past Oche's limit they are not followed, and
+/// the last of them leads nowhere.
+pub(super) fn too_many(bench: &mut Bench) -> Result<Finding, Failure> {
+    let (table, page) = (bench.page()?, bench.page()?);
+    let rig = bench.rig()?;
+    let root = rig.dart()?.root(ROOT)?;
+    let seed = rig.seed();
+    page.fill(seed);
+    table.write(1, page.address() | VALID | WHOLE_PAGE);
+    for index in 0..PAGE_WORDS {
+        root.write(index, table.address() | VALID);
+    }
+    rig.dart()?.invalidate();
+    rig.forget_faults()?;
+    let at = |index: u64| (ROOT as u64) << 36 | index << 25 | PAGE_SIZE;
+    let first = rig.look(at(0), PAGE_SIZE)?.page.holds(seed, PAGE_WORDS);
+    let seen = rig.look(at(2047), PAGE_SIZE)?;
+    let last = seen.page.holds(seed, PAGE_WORDS);
+    if !last {
+        must(seen.is_nothing(), "the drive read something")?;
+        let fault = rig.fault_at(at(2047))?;
+        fact!(bench, "the last table is not followed: {fault}");
+    }
+    let rig = bench.rig()?;
+    for index in 0..PAGE_WORDS {
+        root.write(index, 0);
+    }
+    rig.dart()?.invalidate();
+    rig.forget_faults()?;
+    rig.round_trip()?;
+    must(first, "the first table is not followed either")?;
+    Ok(if last {
+        Finding::Reached
+    } else {
+        Finding::Contained
+    })
 }
