@@ -1,114 +1,31 @@
 //! Everything about one guest's DMA, behind one door: its virtual DART, which host streams stand
 //! behind which of its streams, and the spaces they go through.
 
-use core::fmt;
-
 use arrayvec::ArrayVec;
 use hv_core::Frame;
-use hv_core::ownership::GuestId;
 use hv_core::table::Table;
 
 use crate::counters::Counters;
 use crate::fault::{GuestFault, classify};
-use crate::guards::{Guard, Guards};
-use crate::iommu::{
-    AttachError, ContextId, HostFault, HostFaultKind, HostFormat, HostStream, Hung,
-};
+use crate::guards::Guard;
+use crate::iommu::{ContextId, HostFault, HostFaultKind, HostFormat, HostStream, Hung};
 use crate::registers::{Effect, Mode, StreamId, StreamSet, VirtualDart};
 use crate::seams::Host;
-use crate::space::{Notice, Notices, Scratch, Widening, Work};
-use crate::variant::{MAX_STREAMS, Roots, Variant};
+use crate::space::{Notice, Notices, Scratch, Work};
+use crate::variant::{MAX_STREAMS, Roots};
 
 mod pool;
+mod setup;
 #[cfg(test)]
 mod tests;
 
 use pool::{Pool, Slot};
-
-/// How many host streams a guest may be given. The configuration's parser refuses more.
-pub const DEVICES_PER_GUEST: usize = 16;
+pub use setup::{DEVICES_PER_GUEST, Leftover, Refused, Settings, SetupError};
 
 /// How many faults one call of [`GuestDma::drain_faults`] takes from the host IOMMU at most. What
 /// is left comes with the next call, or overflows the host's queue and is lost, which the host
 /// IOMMU's driver logs.
 pub const FAULTS_PER_DRAIN: usize = 64;
-
-/// What a guest's DMA is like.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Whose it is.
-    pub guest: GuestId,
-    /// The DART it sees.
-    pub variant: &'static Variant,
-    /// What happens to leaves that the host cannot express exactly.
-    pub widening: Widening,
-    /// `false`: the negative control. No shadow is ever installed, every stream stays on an empty
-    /// root.
-    pub shadow: bool,
-    /// Guards in place.
-    pub guards: Guards,
-}
-
-/// Why a guest's DMA could not be set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetupError {
-    /// No host memory.
-    OutOfMemory,
-    /// More devices than [`DEVICES_PER_GUEST`].
-    TooManyDevices,
-    /// The virtual DART has no such stream.
-    NoSuchStream,
-    /// This host stream was assigned already.
-    Taken,
-    /// The host IOMMU refused.
-    Iommu(AttachError),
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfMemory => write!(f, "no memory for the guest's empty DMA table"),
-            Self::TooManyDevices => write!(f, "a guest has at most {DEVICES_PER_GUEST} devices"),
-            Self::NoSuchStream => write!(f, "the virtual DART has no such stream"),
-            Self::Taken => write!(f, "a host stream was assigned twice"),
-            Self::Iommu(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<AttachError> for SetupError {
-    fn from(error: AttachError) -> Self {
-        Self::Iommu(error)
-    }
-}
-
-/// An access to the register window that no driver makes: not 32 bits, not aligned, or outside.
-///
-/// The caller gives the guest an external abort. What real hardware does is not known (dart
-/// reference 9, #12); every driver makes aligned 32-bit accesses only, and the emulators that run
-/// XNU reject the rest. An abort invents no state, leaks nothing, and shows whoever makes such an
-/// access where it was, which a silent zero would not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
-
-/// What a shutdown had to leave because the host IOMMU does not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leftover {
-    /// Pins that stay: frames that must not change owner.
-    pub pins: u64,
-    /// Spaces whose tables stay.
-    pub spaces: usize,
-}
-
-impl fmt::Display for Leftover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pins, spaces } = self;
-        write!(
-            f,
-            "the host IOMMU does not answer; {pins} pages and {spaces} tables stay pinned"
-        )
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Device {

@@ -27,6 +27,7 @@ use crate::variant::{Roots, Variant};
     )
 )]
 mod explicit;
+mod fill;
 mod shadow;
 #[cfg(test)]
 mod tests;

@@ -14,13 +14,15 @@
 
 mod edit;
 mod geometry;
+mod map;
 mod read;
+mod take;
 #[cfg(test)]
 mod tests;
 
-pub use edit::Swept;
 pub use geometry::Geometry;
 pub use read::{Leaf, Walked};
+pub use take::Swept;
 
 use crate::addr::{FRAME_WORDS, Frame, Pa};
 use crate::frames::Frames;

@@ -14,27 +14,26 @@
 //! waits for the flush that the guest owes for it. An entry that changes from one valid word to
 //! another has been taken back and confirmed before the new one goes in: break-before-make.
 
-use hv_core::ownership::PinError;
-use hv_core::table::{EditError, MapError, Run};
+use hv_core::table::EditError;
 use hv_core::{Frame, Iova, Ipa};
 
-use super::{Notice, Source, Space, TABLES_PER_GUEST, Widening, Work, taken_at_its_word};
-use crate::format::{Decoded, Leaf, PteWord};
+use super::{Notice, Source, Space, TABLES_PER_GUEST, Work};
+use crate::format::Decoded;
 use crate::guards::Guard;
-use crate::iommu::{Expressed, HostAttributes, Hung, Stale};
+use crate::iommu::{HostAttributes, Hung, Stale};
 
 /// A guest table that is followed.
 pub(super) struct Shadow {
     /// Its level in the geometry: 1 for a table that a `TTBR` names.
-    level: usize,
+    pub(super) level: usize,
     /// The first IOVA that it governs.
-    base: u64,
+    pub(super) base: u64,
     /// Where it is.
     guest: Ipa,
     /// The last words accepted from it; zero where nothing was.
-    seen: Frame,
+    pub(super) seen: Frame,
     /// Has it words of which nothing is seen?
-    unfilled: bool,
+    pub(super) unfilled: bool,
 }
 
 impl Shadow {
@@ -61,16 +60,8 @@ impl Shadow {
     }
 }
 
-/// A run of leaves to install: consecutive entries, consecutive frames, the same attributes.
-struct Batch {
-    first: usize,
-    count: usize,
-    frame: Frame,
-    attributes: HostAttributes,
-}
-
 /// What became of a guest's word.
-enum Verdict {
+pub(super) enum Verdict {
     /// Install it.
     Install(Frame, HostAttributes),
     /// It is dealt with: there is nothing to install.
@@ -138,13 +129,19 @@ impl Space {
         }
     }
 
-    fn position(&self, level: usize, base: u64) -> Result<usize, usize> {
+    pub(super) fn position(&self, level: usize, base: u64) -> Result<usize, usize> {
         self.shadows
             .binary_search_by_key(&(level, base), Shadow::key)
     }
 
     /// Follows the guest table at `guest`, if it may be.
-    fn follow(&mut self, work: &mut Work<'_, '_>, level: usize, base: u64, guest: Ipa) -> Verdict {
+    pub(super) fn follow(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        level: usize,
+        base: u64,
+        guest: Ipa,
+    ) -> Verdict {
         let Err(position) = self.position(level, base) else {
             return Verdict::Seen;
         };
@@ -182,7 +179,7 @@ impl Space {
 
     /// Copies the guest's table and what was seen of it into the scratch. A table that is no RAM of
     /// the guest's (any more) counts as empty.
-    fn read(&self, work: &mut Work<'_, '_>, position: usize) {
+    pub(super) fn read(&self, work: &mut Work<'_, '_>, position: usize) {
         let Shadow { guest, seen, .. } = self.shadows[position];
         let read = work.host.memory.read_frame(guest, &mut work.scratch.now);
         if read.is_err() && !work.read_unguarded(guest) {
@@ -254,162 +251,5 @@ impl Space {
                 self.add_stale(Stale::new(Iova::new(entry), size, true));
             }
         }
-    }
-
-    /// Pass 2 for one table.
-    fn fill(&mut self, work: &mut Work<'_, '_>, position: usize) {
-        self.read(work, position);
-        let Shadow {
-            level,
-            base,
-            guest: _,
-            seen,
-            ..
-        } = self.shadows[position];
-        let geometry = *self.table.geometry();
-        let last = geometry.is_last(level);
-        let mut batch: Option<Batch> = None;
-        let mut later = false;
-        for index in 0..geometry.entries(level) {
-            let word = PteWord(work.scratch.now[index]);
-            if word.0 == 0 || work.scratch.before[index] != 0 {
-                continue;
-            }
-            let verdict = if last {
-                self.judge_leaf(work, word)
-            } else {
-                let child = base + ((index as u64) << geometry.shift(level));
-                self.judge_table(work, level + 1, child, word)
-            };
-            match verdict {
-                Verdict::Seen => work.host.frames.store(seen, index, word.0),
-                Verdict::Later => later = true,
-                Verdict::Install(frame, attributes) => {
-                    if let Some(batch) = batch.as_mut()
-                        && batch.first + batch.count == index
-                        && batch.frame.number() + batch.count as u64 == frame.number()
-                        && batch.attributes == attributes
-                    {
-                        batch.count += 1;
-                    } else {
-                        let next = Batch {
-                            first: index,
-                            count: 1,
-                            frame,
-                            attributes,
-                        };
-                        if let Some(ready) = batch.replace(next) {
-                            later |= !self.install(work, base, seen, &ready);
-                        }
-                    }
-                }
-            }
-        }
-        if let Some(ready) = batch {
-            later |= !self.install(work, base, seen, &ready);
-        }
-        // By key: following a child has moved nothing before it, but say so only once.
-        if let Ok(position) = self.position(level, base) {
-            self.shadows[position].unfilled = later;
-        }
-    }
-
-    fn judge_table(
-        &mut self,
-        work: &mut Work<'_, '_>,
-        level: usize,
-        base: u64,
-        word: PteWord,
-    ) -> Verdict {
-        match work.variant.format.table(word) {
-            Decoded::Empty => Verdict::Seen,
-            Decoded::Bad => {
-                work.counters.tables_refused += 1;
-                Verdict::Seen
-            }
-            Decoded::Good(table) => self.follow(work, level, base, table),
-        }
-    }
-
-    /// Checks a leaf and pins its page.
-    fn judge_leaf(&self, work: &mut Work<'_, '_>, word: PteWord) -> Verdict {
-        let leaf = match work.variant.format.leaf(word) {
-            Decoded::Empty => return Verdict::Seen,
-            Decoded::Bad => {
-                work.counters.leaves_refused += 1;
-                return Verdict::Seen;
-            }
-            Decoded::Good(leaf) => leaf,
-        };
-        let (attributes, wider) = match self.table.format().express(leaf.access, leaf.window) {
-            Expressed::Nothing => return Verdict::Seen,
-            Expressed::Exactly(attributes) => (attributes, false),
-            Expressed::Wider(_) if work.widening == Widening::Refuse => {
-                work.counters.leaves_refused += 1;
-                return Verdict::Seen;
-            }
-            Expressed::Wider(attributes) => (attributes, true),
-        };
-        match Self::pin_leaf(work, leaf) {
-            Ok(frame) => {
-                work.counters.leaves_widened += u64::from(wider);
-                Verdict::Install(frame, attributes)
-            }
-            Err(error) => {
-                work.counters.leaves_refused += 1;
-                if error == PinError::Limit {
-                    // Other entries may let go of the frame.
-                    return Verdict::Later;
-                }
-                work.notices.say(work.guest, Notice::ForeignLeaf);
-                Verdict::Seen
-            }
-        }
-    }
-
-    fn pin_leaf(work: &mut Work<'_, '_>, leaf: Leaf) -> Result<Frame, PinError> {
-        let frame = match work.host.memory.frame_of(leaf.frame) {
-            Some(frame) => frame,
-            None if work.guards.stands(Guard::LeafOwnership) => return Err(PinError::NotRam),
-            None => taken_at_its_word(leaf.frame.get()),
-        };
-        work.pin(frame)?;
-        Ok(frame)
-    }
-
-    /// Installs a batch; `false` if part of it must wait. Pages of that part lose their pins at
-    /// once: no device has ever seen the entry.
-    fn install(&mut self, work: &mut Work<'_, '_>, base: u64, seen: Frame, batch: &Batch) -> bool {
-        let page = self.table.geometry().page_size();
-        let run = Run {
-            input: base + batch.first as u64 * page,
-            output: batch.frame.base(),
-            bytes: batch.count as u64 * page,
-        };
-        let mapped = match self.table.map(work.host.frames, run, batch.attributes) {
-            Ok(()) => batch.count as u64,
-            Err(MapError::NoFrames { mapped }) => {
-                work.out_of_memory();
-                mapped / page
-            }
-            Err(MapError::Occupied { mapped }) => mapped / page,
-            Err(MapError::BadRun) => {
-                debug_assert!(false, "a batch lies inside the table");
-                0
-            }
-        };
-        for step in 0..batch.count {
-            if (step as u64) < mapped {
-                let index = batch.first + step;
-                work.host.frames.store(seen, index, work.scratch.now[index]);
-            } else {
-                work.unpin(Frame::from_number(batch.frame.number() + step as u64));
-            }
-        }
-        work.counters.pages_mapped += mapped;
-        if run.input != run.output.get() {
-            work.counters.translations_moved += mapped;
-        }
-        mapped == batch.count as u64
     }
 }

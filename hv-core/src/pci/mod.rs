@@ -9,6 +9,7 @@ mod function;
 #[cfg(test)]
 mod tests;
 mod virtual_bus;
+mod virtual_function;
 
 pub use self::enumerate::{
     Bar, Bus, ConfigSpace, HostFunction, HostWindow, HostWindows, Identity, MAX_FUNCTIONS,

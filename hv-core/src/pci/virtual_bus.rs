@@ -4,14 +4,12 @@ use core::fmt;
 
 use arrayvec::ArrayVec;
 
-use super::{Bar, Function, HostFunction, Identity, command, offset};
+use super::virtual_function::VirtualFunction;
+use super::{Bar, Function, HostFunction};
 use crate::addr::{Ipa, Pa};
 
 /// Functions that a guest can have.
 pub const MAX_VIRTUAL_FUNCTIONS: usize = 16;
-
-/// What of the command register reaches the device; the rest reads as zero and ignores writes.
-const COMMAND_MASK: u16 = command::MEMORY | command::BUS_MASTER | command::INTERRUPT_DISABLE;
 
 /// What a guest's store to configuration space asks of the world.
 #[must_use]
@@ -83,28 +81,6 @@ impl fmt::Display for PciError {
 
 impl core::error::Error for PciError {}
 
-/// A BAR as a guest sees it: it reads what it is, or its size after all ones were written.
-#[derive(Clone, Debug)]
-struct VirtualBar {
-    bar: Bar,
-    ipa: Ipa,
-    /// Did the guest write all ones to the word last, low and high?
-    sizing: [bool; 2],
-}
-
-#[derive(Clone, Debug)]
-struct VirtualFunction {
-    function: Function,
-    identity: Identity,
-    /// Header type 0, with the bit that says whether the device has other functions.
-    header: u32,
-    command: u16,
-    pin: u8,
-    /// Plain storage for the guest: nobody else reads it.
-    line: u8,
-    bars: ArrayVec<VirtualBar, 6>,
-}
-
 /// The bus that a guest sees.
 #[derive(Clone, Debug)]
 pub struct VirtualBus {
@@ -130,26 +106,14 @@ impl VirtualBus {
             if bus.find(host.function).is_some() {
                 return Err(PciError::Twice(host.function));
             }
-            let mut bars = ArrayVec::new();
+            let mut ipas = ArrayVec::<Ipa, 6>::new();
             for bar in &host.bars {
                 let ipa =
                     place(base, room, &mut used, bar).ok_or(PciError::NoRoom(host.function))?;
-                // As many as the host function has.
-                let _ = bars.try_push(VirtualBar {
-                    bar: *bar,
-                    ipa,
-                    sizing: [false; 2],
-                });
+                // A function has six BARs at most.
+                let _ = ipas.try_push(ipa);
             }
-            let function = VirtualFunction {
-                function: host.function,
-                identity: host.identity,
-                header: 0,
-                command: 0,
-                pin: host.pin,
-                line: 0,
-                bars,
-            };
+            let function = VirtualFunction::new(host, &ipas);
             bus.functions
                 .try_push(function)
                 .map_err(|_| PciError::TooManyFunctions)?;
@@ -161,7 +125,7 @@ impl VirtualBus {
     /// Nobody looks for a device's other functions unless function 0 is there and says so
     /// (PCI Local Bus 3.0, 6.2.1, header type).
     fn mark_multifunction(&mut self) -> Result<(), PciError> {
-        let others = self.functions.iter().map(|function| function.function);
+        let others = self.functions();
         let others: ArrayVec<Function, MAX_VIRTUAL_FUNCTIONS> =
             others.filter(|function| function.function() != 0).collect();
         for other in others {
@@ -169,27 +133,22 @@ impl VirtualBus {
             let found = self
                 .functions
                 .iter_mut()
-                .find(|it| Some(it.function) == first);
-            found.ok_or(PciError::WithoutFirst(other))?.header |= 1 << 23;
+                .find(|it| Some(it.function()) == first);
+            found
+                .ok_or(PciError::WithoutFirst(other))?
+                .mark_multifunction();
         }
         Ok(())
     }
 
     /// What stage 2 must map, as device memory.
     pub fn windows(&self) -> impl Iterator<Item = Window> + '_ {
-        self.functions
-            .iter()
-            .flat_map(|function| &function.bars)
-            .map(|virtual_bar| Window {
-                ipa: virtual_bar.ipa,
-                pa: virtual_bar.bar.pa,
-                size: virtual_bar.bar.span(),
-            })
+        self.functions.iter().flat_map(VirtualFunction::windows)
     }
 
     /// The functions on it.
     pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
-        self.functions.iter().map(|function| function.function)
+        self.functions.iter().map(VirtualFunction::function)
     }
 
     /// A load of `size` bytes (1 to 8) at `offset` in the bus's configuration space. A load may
@@ -236,7 +195,7 @@ impl VirtualBus {
     fn find(&self, function: Function) -> Option<&VirtualFunction> {
         self.functions
             .iter()
-            .find(|candidate| candidate.function == function)
+            .find(|candidate| candidate.function() == function)
     }
 
     fn read_byte(&self, at: u64) -> u8 {
@@ -257,7 +216,7 @@ impl VirtualBus {
         let found = self
             .functions
             .iter_mut()
-            .find(|candidate| Some(candidate.function) == function);
+            .find(|candidate| Some(candidate.function()) == function);
         match found {
             Some(function) => function.write(word_offset(at), value, lanes),
             None => ConfigEffect::None,
@@ -284,93 +243,4 @@ fn place(base: Ipa, room: u64, used: &mut u64, bar: &Bar) -> Option<Ipa> {
     }
     *used = end - base.get();
     Some(Ipa::new(at))
-}
-
-impl VirtualFunction {
-    fn read(&self, at: u16) -> u32 {
-        match at {
-            offset::IDENTITY => self.identity.device,
-            // Status reads zero: no capabilities (bit 4), no errors to be cleared.
-            offset::COMMAND => u32::from(self.command),
-            offset::CLASS => self.identity.class,
-            offset::HEADER => self.header,
-            offset::SUBSYSTEM => self.identity.subsystem,
-            offset::INTERRUPT => u32::from_le_bytes([self.line, self.pin, 0, 0]),
-            0x10..0x28 => self.bar_at(at).map_or(0, |(bar, half)| bar.read(half)),
-            // No ROM, no capabilities, no extended space.
-            _ => 0,
-        }
-    }
-
-    fn write(&mut self, at: u16, value: u32, lanes: u8) -> ConfigEffect {
-        match at {
-            offset::COMMAND if lanes & 0b11 != 0 => {
-                let [low, high, ..] = value.to_le_bytes();
-                self.command = u16::from_le_bytes([low, high]) & COMMAND_MASK;
-                ConfigEffect::SetCommand {
-                    function: self.function,
-                    command: self.command,
-                }
-            }
-            offset::INTERRUPT => {
-                [self.line, ..] = value.to_le_bytes();
-                ConfigEffect::None
-            }
-            0x10..0x28 => {
-                if let Some((index, half)) = self.bar_index(at) {
-                    self.bars[index].write(half, value);
-                }
-                ConfigEffect::None
-            }
-            _ => ConfigEffect::None,
-        }
-    }
-
-    /// The BAR whose word this is, by its place in the list, and which of its words.
-    fn bar_index(&self, at: u16) -> Option<(usize, usize)> {
-        let word = at.checked_sub(offset::BARS)? / 4;
-        self.bars
-            .iter()
-            .enumerate()
-            .find_map(|(index, virtual_bar)| {
-                let half = usize::from(word.checked_sub(u16::from(virtual_bar.bar.index))?);
-                (half == 0 || half == 1 && virtual_bar.bar.wide).then_some((index, half))
-            })
-    }
-
-    fn bar_at(&self, at: u16) -> Option<(&VirtualBar, usize)> {
-        let (index, half) = self.bar_index(at)?;
-        Some((&self.bars[index], half))
-    }
-}
-
-impl VirtualBar {
-    /// What the word reads: a half of the address, or of the mask that tells the size.
-    ///
-    /// The size that is told is that of the device. Its pages are its own all the same.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "one half of the number is wanted"
-    )]
-    fn read(&self, half: usize) -> u32 {
-        let number = if self.sizing[half] {
-            self.bar.size.wrapping_neg()
-        } else {
-            self.ipa.get()
-        };
-        match half {
-            0 => number as u32 & !0xf | self.kind(),
-            _ => (number >> 32) as u32,
-        }
-    }
-
-    /// A BAR never moves: anything but all ones leaves it showing where it is.
-    fn write(&mut self, half: usize, value: u32) {
-        let writable = if half == 0 { !0xf } else { u32::MAX };
-        self.sizing[half] = value & writable == writable;
-    }
-
-    fn kind(&self) -> u32 {
-        u32::from(self.bar.wide) << 2 | u32::from(self.bar.prefetchable) << 3
-    }
 }

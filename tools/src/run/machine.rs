@@ -69,8 +69,13 @@ pub(crate) fn start_and_watch(
         let _ = tcsetattr(&stdin, OptionalActions::Now, &settings);
     }
     let complaint = complaints.join().unwrap_or_default();
+    let by_itself = || match interrupted() {
+        // The terminal interrupts QEMU too, which may be the quicker to end.
+        true => QemuEnd::Interrupted,
+        false => QemuEnd::Exited(judge_exit(status, complaint)),
+    };
     Ok(Ended {
-        end: early.unwrap_or_else(|| QemuEnd::Exited(judge_exit(status, complaint))),
+        end: early.unwrap_or_else(by_itself),
         console,
     })
 }

@@ -199,7 +199,11 @@ impl Rig {
             dart.invalidate();
         }
         drive.enable();
-        let nvme = Nvme::start(drive, &pages)?;
+        let nvme = Nvme::start(drive, &pages).inspect_err(|_| {
+            if let Some(fault) = dart.as_ref().and_then(Dart::take_fault) {
+                say!("oche-payload: fact: the drive met a {fault}");
+            }
+        })?;
         // Different in every run, so that what an earlier one left on the disk is not mistaken.
         let seed = (ticks() & 0xffff) as u32 | 0x5eed_0000;
         Ok(Self {
