@@ -1,7 +1,7 @@
 //! Everything about one guest's DMA, behind one door: its virtual DART, which host streams stand
 //! behind which of its streams, and the spaces they go through.
 
-use arrayvec::ArrayVec;
+use hashbrown::HashMap;
 use hv_core::Frame;
 use hv_core::table::Table;
 
@@ -26,12 +26,6 @@ pub use setup::{DEVICES_PER_GUEST, Leftover, Refused, Settings, SetupError};
 /// is left comes with the next call, or overflows the host's queue and is lost, which the host
 /// IOMMU's driver logs.
 pub const FAULTS_PER_DRAIN: usize = 64;
-
-#[derive(Clone, Copy, Debug)]
-struct Device {
-    stream: StreamId,
-    host: HostStream,
-}
 
 /// Where a stream's devices point now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,7 +70,8 @@ impl Engine {
 pub struct GuestDma {
     engine: Engine,
     dart: VirtualDart,
-    devices: ArrayVec<Device, DEVICES_PER_GUEST>,
+    /// Behind which stream of the virtual DART each host stream stands. The host chooses the keys.
+    devices: HashMap<HostStream, StreamId>,
     attachments: [Attachment; MAX_STREAMS],
     pool: Pool,
     empty: Option<Empty>,
@@ -107,7 +102,7 @@ impl GuestDma {
                 scratch,
             },
             dart: VirtualDart::new(settings.variant),
-            devices: ArrayVec::new(),
+            devices: HashMap::new(),
             attachments: [Attachment::default(); MAX_STREAMS],
             pool: Pool::default(),
             empty: Some(Empty { table, context }),
@@ -128,29 +123,27 @@ impl GuestDma {
         if stream.number() >= self.engine.settings.variant.streams {
             return Err(SetupError::NoSuchStream);
         }
-        if self.devices.iter().any(|known| known.host == device) {
+        if self.devices.contains_key(&device) {
             return Err(SetupError::Taken);
         }
-        if self.devices.is_full() {
+        if self.devices.len() >= DEVICES_PER_GUEST {
             return Err(SetupError::TooManyDevices);
         }
+        // Before the device is let loose, so that nothing can fail after it.
+        self.devices
+            .try_reserve(1)
+            .map_err(|_| SetupError::OutOfMemory)?;
         #[cfg(feature = "guards-out")]
         if !self.engine.settings.guards.stands(Guard::DefaultDeny) {
             host.iommu.bypass(device)?;
-            self.devices.push(Device {
-                stream,
-                host: device,
-            });
+            self.devices.insert(device, stream);
             return Ok(());
         }
         debug_assert!(self.engine.settings.guards.stands(Guard::DefaultDeny));
         let slot = self.attachments[usize::from(stream.number())].slot;
         let context = self.context(slot).ok_or(SetupError::NoSuchStream)?;
         host.iommu.attach(device, context)?;
-        self.devices.push(Device {
-            stream,
-            host: device,
-        });
+        self.devices.insert(device, stream);
         Ok(())
     }
 
@@ -206,7 +199,15 @@ impl GuestDma {
     }
 
     fn has_device(&self, stream: StreamId) -> bool {
-        self.devices.iter().any(|device| device.stream == stream)
+        self.devices_of(stream).next().is_some()
+    }
+
+    fn devices_of(&self, stream: StreamId) -> impl Iterator<Item = HostStream> + '_ {
+        let behind = move |(_, of): &(&HostStream, &StreamId)| **of == stream;
+        self.devices
+            .iter()
+            .filter(behind)
+            .map(|(&device, _)| device)
     }
 
     /// Points each stream where its mode says.
@@ -257,14 +258,14 @@ impl GuestDma {
             self.pool.enter(slot);
         }
         self.attachments[usize::from(stream.number())].slot = next;
-        let devices = self.devices.iter().filter(|device| device.stream == stream);
-        for device in devices {
-            if host.iommu.attach(device.host, context).is_err() {
-                // It may go through the old context or the new one: neither is left, so neither is
-                // ever released.
-                self.kill(host, stream);
-                return;
-            }
+        let attached = self
+            .devices_of(stream)
+            .try_for_each(|device| host.iommu.attach(device, context));
+        if attached.is_err() {
+            // It may go through the old context or the new one: neither is left, so neither is ever
+            // released.
+            self.kill(host, stream);
+            return;
         }
         if let Some(slot) = attachment.slot {
             self.pool.leave(&mut self.engine.work(host), slot);
@@ -301,8 +302,8 @@ impl GuestDma {
         self.engine
             .notices
             .say(self.engine.settings.guest, Notice::Hung);
-        for device in self.devices.iter().filter(|device| device.stream == stream) {
-            let _it_does_not_answer = host.iommu.deny(device.host);
+        for device in self.devices_of(stream) {
+            let _it_does_not_answer = host.iommu.deny(device);
         }
     }
 
@@ -319,11 +320,7 @@ impl GuestDma {
     /// Shows one fault to the guest, if it is of one of its streams: is it?
     pub fn report(&mut self, host: &Host<'_>, fault: &HostFault) -> bool {
         let counters = &mut self.engine.counters;
-        let Some(device) = self
-            .devices
-            .iter()
-            .find(|device| device.host == fault.stream)
-        else {
+        let Some(&stream) = self.devices.get(&fault.stream) else {
             counters.faults_stray += 1;
             return false;
         };
@@ -334,18 +331,13 @@ impl GuestDma {
                 .notices
                 .say(self.engine.settings.guest, Notice::HostSetup);
         }
-        let roots = match self.dart.mode(device.stream) {
+        let roots = match self.dart.mode(stream) {
             Mode::Translate(roots) => Some(roots),
             Mode::Blocked | Mode::Bypass => None,
         };
         let code = classify(host.memory, self.engine.settings.variant, roots, fault);
-        if !self.dart.latch(
-            device.stream,
-            GuestFault {
-                code,
-                iova: fault.iova,
-            },
-        ) {
+        let iova = fault.iova;
+        if !self.dart.latch(stream, GuestFault { code, iova }) {
             counters.faults_dropped += 1;
         }
         true
@@ -374,9 +366,9 @@ impl GuestDma {
     /// given to anybody else then.
     pub fn shutdown(&mut self, host: &mut Host<'_>) -> Result<(), Leftover> {
         let mut reachable = false;
-        for device in self.devices.take() {
-            let attachment = &mut self.attachments[usize::from(device.stream.number())];
-            if host.iommu.deny(device.host).is_err() || attachment.dead {
+        for (device, stream) in core::mem::take(&mut self.devices) {
+            let attachment = &mut self.attachments[usize::from(stream.number())];
+            if host.iommu.deny(device).is_err() || attachment.dead {
                 attachment.dead = true;
                 reachable = true;
             }

@@ -16,7 +16,7 @@ pub mod smmuv3;
 pub use host_format::{Expressed, HostAttributes, HostFormat};
 
 /// A stream of a host IOMMU, by the number that the host's device tree gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostStream(pub u32);
 
 /// A context, by the driver's number for it.
@@ -177,6 +177,12 @@ pub trait HostIommu: Send {
     /// # Errors
     /// When the IOMMU does not answer; what was stale still is.
     fn invalidate(&mut self, context: ContextId, stale: Stale) -> Result<Quiet, Stale>;
+
+    /// Entries were added to the tables of `context`: when this returns, devices find them.
+    ///
+    /// What was never there need not be forgotten by an IOMMU that caches no invalid entries; then
+    /// a fence is all. Whoever drives one that may cache them (dart reference 9, #8) invalidates.
+    fn publish(&mut self, context: ContextId);
 
     /// Gives a context back to which no stream is attached any more, and forgets everything under
     /// its tag.

@@ -175,7 +175,9 @@ impl Cores {
         match self.cores[vcpu].1 {
             Power::On => Action::Return(ALREADY_ON),
             Power::Pending => Action::Return(ON_PENDING),
-            Power::Off if !entry.is_multiple_of(4) || !is_ram(entry) => Action::Return(INVALID_ADDRESS),
+            Power::Off if !entry.is_multiple_of(4) || !is_ram(entry) => {
+                Action::Return(INVALID_ADDRESS)
+            }
             Power::Off => {
                 self.set(vcpu, Power::Pending);
                 Action::Start {

@@ -76,7 +76,7 @@ mod tests {
         let Access::Host { mask, set } = read(TYPER, 8, false) else {
             panic!()
         };
-        assert_eq!((u64::MAX & mask | set) & (TYPER_LPI | TYPER_LAST), 0);
+        assert_eq!((mask | set) & (TYPER_LPI | TYPER_LAST), 0);
         let Access::Host { mask, set } = read(CTLR, 4, true) else {
             panic!()
         };

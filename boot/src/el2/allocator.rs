@@ -107,6 +107,11 @@ impl FramePool {
         self.free.load(Ordering::Relaxed)
     }
 
+    /// Is this frame the pool's to read?
+    pub(super) fn holds(&self, frame: Frame) -> bool {
+        self.word(frame, 0).is_some()
+    }
+
     fn layout(order: u32) -> Option<Layout> {
         let bytes = usize::try_from(FRAME_SIZE.checked_shl(order)?).ok()?;
         Layout::from_size_align(bytes, bytes).ok()
@@ -159,7 +164,7 @@ impl Frames for FramePool {
     }
 
     fn read_all(&self, frame: Frame, into: &mut [u64; FRAME_WORDS]) {
-        if self.word(frame, 0).is_some() {
+        if self.holds(frame) {
             // SAFETY: as above, and ranges consist of whole frames.
             unsafe { memory::read_frame(frame, into) };
         }

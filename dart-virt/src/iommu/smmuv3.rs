@@ -136,6 +136,11 @@ impl HostIommu for Smmuv3<'_> {
         }
     }
 
+    /// An SMMU caches no entry that would fault (IHI 0070 3.21.1), so the stores need only arrive.
+    fn publish(&mut self, _context: ContextId) {
+        self.io.fence.stores();
+    }
+
     fn close(&mut self, context: ContextId) -> Result<Quiet, Hung> {
         let asid = Contexts::asid(context);
         self.contexts.invalidate(&self.io, context);

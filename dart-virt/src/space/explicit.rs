@@ -77,6 +77,7 @@ impl Space {
             }
             done += page;
         }
+        work.host.iommu.publish(self.context);
         Ok(())
     }
 

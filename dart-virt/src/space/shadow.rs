@@ -104,12 +104,16 @@ impl Space {
             next += 1;
         }
         self.settle(work)?;
+        let before = work.counters.pages_mapped;
         let mut next = 0;
         while next < self.shadows.len() {
             if self.shadows[next].unfilled {
                 self.fill(work, next);
             }
             next += 1;
+        }
+        if work.counters.pages_mapped != before {
+            work.host.iommu.publish(self.context);
         }
         Ok(())
     }

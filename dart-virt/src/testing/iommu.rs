@@ -24,6 +24,7 @@ pub(crate) enum Asked {
     Attach(HostStream, ContextId),
     Deny(HostStream),
     Invalidate(ContextId),
+    Publish(ContextId),
     Close(ContextId),
     #[cfg(feature = "guards-out")]
     Bypass(HostStream),
@@ -178,6 +179,10 @@ impl HostIommu for MockIommu {
             .retain(|&(of, page), _| of != context || page < stale.first().get() || page >= past);
         self.warm();
         Ok(Quiet::confirmed())
+    }
+
+    fn publish(&mut self, context: ContextId) {
+        self.asked.push(Asked::Publish(context));
     }
 
     fn close(&mut self, context: ContextId) -> Result<Quiet, Hung> {

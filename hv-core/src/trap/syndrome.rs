@@ -159,7 +159,7 @@ mod tests {
         let exit = decode(
             abort(2, false, 7, false, true, 0b000111),
             0xffff_0000_1020,
-            0x1000_0 << 4,
+            0x0001_0000 << 4,
         );
         let Exit::Data(access) = exit else {
             panic!("{exit:?}")

@@ -14,6 +14,9 @@ use super::super::allocator::FRAMES;
 use super::super::{console, platform};
 use super::{Guest, current, stage2};
 
+/// How often the host IOMMU is asked for its last faults: often enough to empty its queue.
+const LAST_DRAINS: usize = 16;
+
 /// Ends the run: called by the vCPU that asked for it. Other vCPUs stop when they come out; with stage 2 empty, a core
 /// that still sleeps in the guest reaches nothing when it wakes.
 pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
@@ -26,6 +29,10 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
         pci::silence(&guest.config_space, function);
     }
     stage2::empty(guest);
+    // What devices were stopped at and nobody asked for is counted too.
+    for _ in 0..LAST_DRAINS {
+        guest.with_dma(|dart, host| dart.drain_faults(host));
+    }
     if let Err(leftover) = guest.with_dma(|dart, host| dart.shutdown(host)) {
         error!("the guest's DMA could not be shut down: {leftover}; its memory stays out of use");
     }

@@ -6,6 +6,9 @@ use hv_core::addr::{FRAME_SHIFT, FRAME_WORDS};
 use hv_core::arch::aarch64::memory;
 use hv_core::{Frame, Ipa, Pa};
 
+#[cfg(feature = "guards-out")]
+use {super::super::allocator::FRAMES, hv_core::frames::Frames};
+
 /// One run of the guest's physical addresses and the RAM behind it. Both begin on a frame and are whole frames.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::el2) struct GuestRam {
@@ -74,11 +77,11 @@ impl GuestMemory for GuestRam {
 
     #[cfg(feature = "guards-out")]
     fn read_any_frame(&self, at: Pa, into: &mut [u64; FRAME_WORDS]) -> Result<(), NotRam> {
-        if !at.is_frame_aligned() {
+        let frame = Frame::containing(at);
+        if !at.is_frame_aligned() || !FRAMES.holds(frame) {
             return Err(NotRam);
         }
-        // SAFETY: none to give: this is the mistake that the test image makes on purpose.
-        unsafe { memory::read_frame(Frame::containing(at), into) };
+        FRAMES.read_all(frame, into);
         Ok(())
     }
 }

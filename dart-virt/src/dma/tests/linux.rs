@@ -54,6 +54,21 @@ fn linux_apple_dart_probe_sequence() {
 }
 
 #[test]
+fn what_was_mapped_is_published_before_the_store_retires() {
+    let mut bench = mapped();
+    let published = |asked: &Asked| matches!(asked, Asked::Publish(_));
+    assert!(bench.iommu.asked.last().is_some_and(published));
+    bench.iommu.asked.clear();
+    bench.entry(LEAVES, L2, 0);
+    bench.invalidate(1 << 1);
+    assert!(
+        !bench.iommu.asked.iter().any(published),
+        "nothing was added"
+    );
+    bench.finish();
+}
+
+#[test]
 fn a_mapped_page_is_reached_at_its_host_address() {
     let mut bench = mapped();
     assert_eq!(
