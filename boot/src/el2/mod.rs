@@ -14,6 +14,8 @@ mod image;
 mod pci;
 mod platform;
 mod ram;
+#[cfg(feature = "guards-out")]
+mod sabotage;
 mod sentence;
 mod start;
 

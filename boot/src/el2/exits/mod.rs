@@ -88,6 +88,8 @@ extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
 
 /// `HVC` and `SMC`: PSCI and the SMC calling convention.
 fn call(guest: &'static Guest, frame: &mut GuestFrame) {
+    #[cfg(feature = "guards-out")]
+    super::sabotage::strike();
     const INTERNAL_FAILURE: i64 = -6;
     if frame.at_el0() {
         return frame.inject(Injected::Undefined); // cannot happen: both are undefined at EL0
