@@ -60,7 +60,7 @@ pub enum Widening {
 pub enum Source {
     /// From the guest tables that these roots name.
     Roots(Roots),
-    /// From calls of [`Space::map`] and [`Space::unmap`].
+    /// From calls of `Space::map` and `Space::unmap`.
     Explicit,
 }
 

@@ -68,9 +68,9 @@ mod vmsa {
     pub(super) const TABLE_OR_PAGE: u64 = 0b11;
     /// Address bits 47:14 at a 16 KiB granule.
     pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_c000;
-    /// AP[1]: unprivileged access, which is what a device's is. AttrIndx is 0.
+    /// AP\[1\]: unprivileged access, which is what a device's is. AttrIndx is 0.
     pub(super) const UNPRIVILEGED: u64 = 1 << 6;
-    /// AP[2].
+    /// AP\[2\].
     pub(super) const READ_ONLY: u64 = 1 << 7;
     pub(super) const INNER_SHAREABLE: u64 = 0b11 << 8;
     pub(super) const ACCESS_FLAG: u64 = 1 << 10;
