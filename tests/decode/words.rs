@@ -31,7 +31,13 @@ const MINOR: u32 = 0x3f << 10;
 const THIRD: u32 = 31 << 16;
 
 /// Bits 15:10 run through all their values, `rounds` times.
-fn every_minor(words: &mut Vec<u32>, draw: &mut Draw, top: u32, rounds: u32, third: &[Option<u32>]) {
+fn every_minor(
+    words: &mut Vec<u32>,
+    draw: &mut Draw,
+    top: u32,
+    rounds: u32,
+    third: &[Option<u32>],
+) {
     for minor in 0..64 {
         for round in 0..rounds {
             let mut word = top | (draw.operands() & !(OPCODE_TOP | MINOR)) | (minor << 10);
@@ -47,20 +53,22 @@ fn some(words: &mut Vec<u32>, draw: &mut Draw, top: u32, count: u32) {
     words.extend((0..count).map(|_| top | (draw.operands() & !OPCODE_TOP)));
 }
 
-/// Exclusives, ordered accesses, compare and swap: the register fields that are not used "should be one".
+/// Exclusives, ordered accesses, compare and swap. Register fields that are not used "should be one": that they need
+/// not be is tried with exclusives only, because disassemblers disagree about the others.
 fn exclusives(words: &mut Vec<u32>, draw: &mut Draw, top: u32) {
     for sample in 0..32 {
         let mut word = top | (draw.operands() & !OPCODE_TOP & !(1 << 15));
         if sample & 1 != 0 {
             word |= 1 << 15;
         }
-        if sample & 2 != 0 {
+        let ordered = top & (1 << 23 | 1 << 21) == 1 << 23;
+        if sample & 2 != 0 || ordered {
             word |= 31 << 10;
         }
-        if sample & 4 != 0 {
+        if sample & 4 != 0 || ordered {
             word |= THIRD;
         }
-        if sample & 8 != 0 {
+        if sample & 8 != 0 && !ordered {
             // Pairs of registers (CASP) begin at an even one.
             word &= !(1 << 16 | 1);
         }
@@ -68,8 +76,22 @@ fn exclusives(words: &mut Vec<u32>, draw: &mut Draw, top: u32) {
     }
 }
 
+/// Two places where the disassembler is known to differ from the Arm ARM are left to unit tests: `LDPSW` with one register
+/// twice (which it calls undefined, though not `LDP`), and the eight registers of a 64-byte access (any for it; from an
+/// even one up to x22 in the Arm ARM).
+fn without_differences(word: u32) -> u32 {
+    if word & 0xfe40_0000 == 0x6840_0000 {
+        // Rt, Rn and Rt2 end in 01, 10 and 00.
+        return word & !(3 << 10 | 3 << 5 | 3) | 2 << 5 | 1;
+    }
+    match word & 0xffe0_fc00 {
+        0xf820_9000 | 0xf820_a000 | 0xf820_b000 | 0xf820_d000 => word & !0b01001,
+        _ => word,
+    }
+}
+
 /// All words, in the table's order.
-pub fn words() -> Vec<u32> {
+pub(crate) fn words() -> Vec<u32> {
     let (mut words, mut draw) = (Vec::new(), Draw(0x0c4e_0c4e_0c4e_0c4e));
     for combination in 0..512_u32 {
         // Bits 31:28, 26, 24:21; bit 27 is one and bit 25 zero in the whole group.
@@ -81,12 +103,18 @@ pub fn words() -> Vec<u32> {
         match (high, vector, bit24) {
             (0b00, false, _) => exclusives(&mut words, &mut draw, top),
             (0b00, true, _) if top >> 31 == 0 => {
-                every_minor(&mut words, &mut draw, top, 2, &[None, Some(if top & (1 << 23) == 0 { 0 } else { 31 })]);
+                every_minor(
+                    &mut words,
+                    &mut draw,
+                    top,
+                    2,
+                    &[None, Some(if top & (1 << 23) == 0 { 0 } else { 31 })],
+                );
             }
             (0b01, false, true) => every_minor(&mut words, &mut draw, top, 1, &[]),
             (0b10, ..) => some(&mut words, &mut draw, top, 24),
             (0b11, _, true) => some(&mut words, &mut draw, top, 20),
-            (0b11, _, false) => every_minor(&mut words, &mut draw, top, 2, &[]),
+            (0b11, _, false) => every_minor(&mut words, &mut draw, top, 3, &[None, Some(31)]),
             _ => some(&mut words, &mut draw, top, 8),
         }
     }
@@ -97,5 +125,5 @@ pub fn words() -> Vec<u32> {
             words.push(word);
         }
     }
-    words
+    words.into_iter().map(without_differences).collect()
 }

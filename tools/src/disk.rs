@@ -106,7 +106,7 @@ pub(crate) const MINIMUM_FOR_PATTERN: u64 = 2 * PATTERN_BYTES as u64;
 
 /// Where the pattern starts on a disk of `size` bytes: as `tests/guest/init` computes it.
 fn pattern_start(size: u64) -> u64 {
-    size / 512 / 2 / 8 * 4096
+    size / 512 / 2 / 128 * 65536
 }
 
 fn pattern(nonce: &str) -> Vec<u8> {
