@@ -1,5 +1,10 @@
-//! A64 load/store decoding against an independent disassembler; README.md has the how and why.
+//! A64 load/store decoding against a disassembler and a processor; README.md has the how and why.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test: what is not as expected ends it"
+)]
 
+mod effects;
 mod normal;
 mod render;
 mod table;
@@ -10,6 +15,7 @@ use std::process::Command;
 use hv_core::trap::instruction;
 
 const TABLE: &str = include_str!("table.txt");
+const EFFECTS: &str = include_str!("effects.txt");
 const OBJDUMP: &str = "aarch64-linux-gnu-objdump";
 
 #[test]
@@ -71,10 +77,88 @@ fn the_table_has_every_kind_of_access() {
     has("64", 2);
 }
 
+#[test]
+fn every_load_and_store_does_what_a_processor_does() {
+    let records = effects::records();
+    let expected: Vec<u32> = EFFECTS
+        .split_whitespace()
+        .map(|hash| u32::from_str_radix(hash, 16).unwrap())
+        .collect();
+    assert_eq!(records.len(), expected.len(), "effects.txt is for others");
+    assert!(records.len() > 8000, "{}", records.len());
+    let mut wrong = Vec::new();
+    for (before, expected) in records.iter().zip(expected) {
+        if effects::carried_out(before).hash() != expected {
+            let word = u32::from_le_bytes(before.bytes[768..772].try_into().unwrap());
+            let access = instruction::decode(word).unwrap();
+            wrong.push(format!("{word:#010x}: {}", render::render(&access)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Not a test: writes `effects.txt` anew, from what QEMU's processor does (packages `qemu-system-arm`,
+/// `gcc-aarch64-linux-gnu`).
+#[test]
+#[ignore = "needs qemu-system-aarch64 and aarch64-linux-gnu-gcc; rewrites effects.txt"]
+fn regenerate_effects() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (program, list) = (directory.join("processor.elf"), directory.join("records"));
+    let here = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/decode"));
+    let records = effects::records();
+    let mut bytes: Vec<u8> = records.iter().flat_map(|record| record.bytes).collect();
+    bytes.extend([0; effects::RECORD]);
+    std::fs::write(&list, bytes).unwrap();
+    let built = Command::new("aarch64-linux-gnu-gcc")
+        .args([
+            "-nostdlib",
+            "-static",
+            "-Wl,--build-id=none,-Ttext=0x40100000",
+        ])
+        .arg("-o")
+        .args([&program, &here.join("processor.S")])
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let loader = format!(
+        "loader,file={},addr={:#x},force-raw=on",
+        list.display(),
+        effects::RECORDS
+    );
+    let output = Command::new("timeout")
+        .args(["120", "qemu-system-aarch64", "-M", "virt", "-cpu", "max"])
+        .args([
+            "-m", "1280M", "-nic", "none", "-display", "none", "-monitor", "none",
+        ])
+        .args([
+            "-no-reboot",
+            "-serial",
+            "stdio",
+            "-device",
+            &loader,
+            "-kernel",
+        ])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let hashes: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(hashes.len(), records.len());
+    if let Some(index) = hashes.iter().position(|hash| hash.contains('!')) {
+        panic!(
+            "the processor aborted {:x?}",
+            &records[index].bytes[768..772]
+        );
+    }
+    let lines: Vec<String> = hashes.chunks(8).map(|line| line.join(" ")).collect();
+    std::fs::write(here.join("effects.txt"), lines.join("\n") + "\n").unwrap();
+}
+
 /// Not a test: writes `table.txt` anew from the disassembler (package `binutils-aarch64-linux-gnu`).
 #[test]
 #[ignore = "needs aarch64-linux-gnu-objdump; rewrites table.txt"]
-fn regenerate() {
+fn regenerate_table() {
     let words = words::words();
     let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let binary = directory.join("words.bin");

@@ -2,10 +2,10 @@
 //! (Arm ARM C4.1, op0 = x1x0), with registers and immediates drawn from a fixed seed.
 
 /// `xorshift64*`: the table holds no words, so both sides must draw the same ones for ever.
-struct Draw(u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
-    fn next(&mut self) -> u32 {
+    pub(crate) fn next(&mut self) -> u32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -1,6 +1,8 @@
 //! What a trap from a guest means, as plain logic over the syndrome; nothing here touches a register.
 
+pub mod access;
 mod entry;
+pub mod instruction;
 mod syndrome;
 mod sysreg;
 
