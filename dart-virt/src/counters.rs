@@ -21,20 +21,23 @@ pub struct Counters {
     /// Leaves not installed: not the guest's RAM, an address out of range, a pin count at its
     /// limit, or an access that the host cannot express and may not widen. Counted per attempt.
     pub leaves_refused: u64,
-    /// Leaves that were installed with more access than the guest asked for.
+    /// Leaves that were installed with more access than the guest asked for, because the host's format
+    /// cannot say it: write-only pages and sub-page windows, on an SMMU. Counted per attempt; still
+    /// only the guest's own pages.
     pub leaves_widened: u64,
-    /// Guest tables followed now.
+    /// Guest tables that are followed now, each by a host table.
     pub tables: u64,
-    /// The most guest tables ever followed at once.
+    /// The most that were followed at once.
     pub tables_peak: u64,
-    /// Table pointers not followed: not the guest's RAM, or past a limit. Counted per attempt.
+    /// Guest tables that were not followed: not the guest's RAM, an address out of range, or past
+    /// [`crate::space::TABLES_PER_GUEST`]. Counted per attempt.
     pub tables_refused: u64,
     /// Times something was left out because host memory had run out; the next flush tries again.
     pub out_of_memory: u64,
     /// Faults of this guest's streams that the host IOMMU reported.
     pub faults: u64,
     /// Of those, the ones that found `ERROR` occupied.
-    pub faults_dropped: u64,
+    pub faults_unshown: u64,
     /// Faults of streams that this guest does not have.
     pub faults_stray: u64,
     /// Times the guest asked for bypass, which is not offered: the stream was blocked.

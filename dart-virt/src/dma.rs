@@ -24,7 +24,7 @@ pub use setup::{DEVICES_PER_GUEST, Leftover, Refused, Settings, SetupError};
 
 /// How many faults one call of [`GuestDma::drain_faults`] takes from the host IOMMU at most. What
 /// is left comes with the next call, or overflows the host's queue and is lost, which the host
-/// IOMMU's driver logs.
+/// IOMMU's driver counts.
 pub const FAULTS_PER_DRAIN: usize = 64;
 
 /// Where a stream's devices point now.
@@ -338,7 +338,7 @@ impl GuestDma {
         let code = classify(host.memory, self.engine.settings.variant, roots, fault);
         let iova = fault.iova;
         if !self.dart.latch(stream, GuestFault { code, iova }) {
-            counters.faults_dropped += 1;
+            counters.faults_unshown += 1;
         }
         true
     }

@@ -93,9 +93,12 @@ mod dart1 {
     /// Bits 35:14. Linux's mask is 35:12, m1n1's and QEMU's reach bit 39: sources disagree on how
     /// wide the field is, so bits 39:36 and 13:12 must be zero, which every reading allows.
     pub(super) const ADDRESS: u64 = 0xf_ffff_c000;
-    pub(super) const ADDRESS_REJECTED: u64 = 0xf0_0000_3000;
+    pub(super) const ADDRESS_REJECTED: u64 = LEAF_TOO_WIDE | OUT_OF_LINE;
     /// In a table entry nothing but the address is known above bit 13, so all of it must be zero.
-    pub(super) const TABLE_REJECTED: u64 = 0xffff_fff0_0000_3000;
+    pub(super) const TABLE_REJECTED: u64 = TABLE_TOO_WIDE | OUT_OF_LINE;
+    pub(super) const LEAF_TOO_WIDE: u64 = 0xf0_0000_0000;
+    pub(super) const TABLE_TOO_WIDE: u64 = 0xffff_fff0_0000_0000;
+    const OUT_OF_LINE: u64 = 0x3000;
     pub(super) const WINDOW_FIRST_SHIFT: u32 = 52;
     pub(super) const WINDOW_LAST_SHIFT: u32 = 40;
 }
@@ -110,6 +113,21 @@ impl DartFormat {
             Self::Dart1 if word.0 & VALID == 0 => Decoded::Empty,
             Self::Dart1 if word.0 & dart1::TABLE_REJECTED != 0 => Decoded::Bad,
             Self::Dart1 => Decoded::Good(Ipa::new(word.0 & dart1::ADDRESS)),
+        }
+    }
+
+    /// A table entry whose address is cut to the width of the format. Wrong, but for
+    /// [`crate::guards::Guard::AddressWidth`] taken out.
+    pub(crate) fn cut_table(self, word: PteWord) -> PteWord {
+        match self {
+            Self::Dart1 => PteWord(word.0 & !dart1::TABLE_TOO_WIDE),
+        }
+    }
+
+    /// As [`Self::cut_table`], for a leaf.
+    pub(crate) fn cut_leaf(self, word: PteWord) -> PteWord {
+        match self {
+            Self::Dart1 => PteWord(word.0 & !dart1::LEAF_TOO_WIDE),
         }
     }
 

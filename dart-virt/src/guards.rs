@@ -15,16 +15,21 @@ pub enum Guard {
     /// A stream that was given to a guest translates through an empty root until the guest says
     /// otherwise. Without it, it bypasses the host IOMMU.
     DefaultDeny,
+    /// The address in a table's entry must fit the guest's DART, 36 bits for a T8103. Without it, the
+    /// bits above are cut off, so that an entry leads where it does not say.
+    AddressWidth,
 }
 
 impl Guard {
-    /// The guard of this name: `leaf-ownership`, `table-ownership`, `table-limit`, `default-deny`.
+    /// The guard of this name: `leaf-ownership`, `table-ownership`, `table-limit`, `default-deny`,
+    /// `address-width`.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "leaf-ownership" => Some(Self::LeafOwnership),
             "table-ownership" => Some(Self::TableOwnership),
             "table-limit" => Some(Self::TableLimit),
             "default-deny" => Some(Self::DefaultDeny),
+            "address-width" => Some(Self::AddressWidth),
             _ => None,
         }
     }

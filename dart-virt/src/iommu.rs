@@ -195,6 +195,10 @@ pub trait HostIommu: Send {
     /// The oldest fault not yet reported.
     fn next_fault(&mut self) -> Option<HostFault>;
 
+    /// How often faults were lost because the IOMMU had no room to report them, as far as
+    /// [`HostIommu::next_fault`] has noticed. Each time may stand for any number of faults.
+    fn lost(&self) -> u64;
+
     /// Test images only: lets `stream` reach all memory.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ use shadow::Shadow;
 /// host memory at most; it also bounds what one flush compares.
 pub const TABLES_PER_GUEST: u64 = 512;
 
+/// How many entries, leaves and table pointers alike, one trap's flush judges at most, one after the
+/// other with the guest waiting: [`TABLES_PER_GUEST`] bounds the tables, a frame the entries of each.
+/// A trap that opens a space judges again what had to wait there for a pin or for memory. Past the
+/// limit there is nothing: entries of further tables are not looked at.
+pub const LEAVES_PER_FLUSH: u64 = TABLES_PER_GUEST * FRAME_WORDS as u64;
+
 /// How many spaces one guest may have at a time: one for each stream of a DART. Past it a stream
 /// stays on the empty root, and the next flush tries again.
 pub const SPACES_PER_GUEST: usize = 16;
@@ -101,7 +107,7 @@ pub(crate) struct Work<'w, 'h> {
 
 /// What was already said in the log: each once per guest, because a guest could say it for ever.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Notices(u8);
+pub(crate) struct Notices(u16);
 
 /// Something that is logged once.
 #[derive(Clone, Copy, Debug)]
@@ -116,9 +122,15 @@ pub(crate) enum Notice {
     HostSetup,
 }
 
+// The last notice's bit is the highest.
+const _: () = assert!(
+    (Notice::HostSetup as u32) < u16::BITS,
+    "`Notices` has a bit for each notice"
+);
+
 impl Notices {
     pub(crate) fn say(&mut self, guest: GuestId, notice: Notice) {
-        let bit = 1 << notice as u8;
+        let bit = 1_u16 << notice as u16;
         if self.0 & bit != 0 {
             return;
         }

@@ -170,6 +170,7 @@ impl Bench {
             tlb: BTreeMap::new(),
             asked: Vec::new(),
             faults: VecDeque::new(),
+            lost: 0,
             hang_after: None,
             next: 1,
             unguarded: false,

@@ -78,18 +78,25 @@ pub struct Summary {
     pub translations_moved: u64,
     /// Leaves that were not installed because the guest does not own what they name.
     pub leaves_refused: u64,
-    /// Leaves whose sub-page window was wider in the host's table than the guest asked for.
+    /// Leaves that allow more in the host's table than the guest asked for, because its format cannot
+    /// say it: write-only pages and sub-page windows, on an SMMU. Still only the guest's own pages.
     pub leaves_widened: u64,
-    /// Host IOMMU tables in use.
+    /// Guest tables that are followed now, each by a host table.
     pub tables: u64,
-    /// The most that were in use at once.
+    /// The most that were followed at once.
     pub tables_peak: u64,
     /// Guest tables that were not followed: outside memory, or past the limit.
     pub tables_refused: u64,
-    /// Faults that the host IOMMU reported.
+    /// Faults of the guest's devices that the host IOMMU reported.
     pub faults: u64,
-    /// Faults that the host IOMMU had no room to report.
-    pub faults_dropped: u64,
+    /// Of these, those that the guest was not shown, because its DART held an earlier one.
+    pub faults_unshown: u64,
+    /// Faults of devices that nobody was given.
+    pub faults_stray: u64,
+    /// How often the host IOMMU had no room to report a fault.
+    pub faults_lost: u64,
+    /// Revealed frames of Oche's own that were changed by the end of the run: any is a breach.
+    pub targets_changed: u64,
     /// Page frames that Oche has for itself.
     pub frames_total: u64,
     /// Of these, free before the guest was built.

@@ -15,8 +15,11 @@ pub enum Access {
         /// Bits that read as one whatever the host says.
         set: u64,
     },
-    /// Write it to the host's register.
-    Forward,
+    /// Write these bits of it to the host's register; the others stay as they are.
+    Forward {
+        /// Bits that are written.
+        mask: u64,
+    },
     /// Reads as zero, writes are ignored.
     Nothing,
 }
@@ -34,6 +37,8 @@ const CTLR_LPI: u64 = 0b111;
 /// `PLPIS`, `VLPIS`, `Dirty`, `DirectLPI`, `RVPEID`, and the LPI-sharing field `CommonLPIAff`.
 const TYPER_LPI: u64 = 0b1111 | (1 << 7) | (0b11 << 24);
 const TYPER_LAST: u64 = 1 << 4;
+/// The rest of the register is implementation defined, and the implementation is the host's.
+const WAKER_PROCESSOR_SLEEP: u64 = 1 << 1;
 
 /// A read of `bytes` at `offset` by a guest; `last` marks its last vCPU's redistributor (the host may have more).
 pub const fn read(offset: u64, bytes: u8, last: bool) -> Access {
@@ -58,7 +63,9 @@ pub const fn read(offset: u64, bytes: u8, last: bool) -> Access {
 /// A write of `bytes` at `offset` by a guest.
 pub const fn write(offset: u64, bytes: u8) -> Access {
     match (offset, bytes) {
-        (WAKER, 4) => Access::Forward,
+        (WAKER, 4) => Access::Forward {
+            mask: WAKER_PROCESSOR_SLEEP,
+        },
         // CTLR's other writable bits steer 1-of-N delivery, which the guest does without.
         _ => Access::Nothing,
     }
@@ -96,7 +103,7 @@ mod tests {
 
     #[test]
     fn linux_can_wake_its_redistributor_and_find_the_last_one() {
-        assert_eq!(write(WAKER, 4), Access::Forward);
+        assert_eq!(write(WAKER, 4), Access::Forward { mask: 0b10 });
         assert_eq!(read(WAKER, 4, false), Access::Host { mask: !0, set: 0 });
         let Access::Host { set, .. } = read(TYPER, 8, true) else {
             panic!()

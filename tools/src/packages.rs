@@ -60,6 +60,11 @@ pub(crate) fn has_apt() -> bool {
     which("apt-get").is_some()
 }
 
+/// What a person runs as root to install packages.
+pub(crate) fn apt_line(packages: &str) -> String {
+    format!("apt-get update && apt-get install --no-install-recommends --yes {packages}")
+}
+
 /// Sees to it that everything in `needs` is there, for `purpose` (the end of "needed to ...").
 pub(crate) fn ensure(workspace: &Workspace, purpose: &str, needs: &[Need]) -> Outcome<()> {
     let missing = |needs: &[Need]| -> Vec<Need> {
@@ -86,8 +91,8 @@ pub(crate) fn ensure(workspace: &Workspace, purpose: &str, needs: &[Need]) -> Ou
     }
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(format!(
-            "packages are needed to {purpose}; as root, run: \
-             apt-get install --no-install-recommends {list}"
+            "packages are needed to {purpose}; as root, run: {}",
+            apt_line(&list)
         )));
     }
     eprintln!("oche: installing {list} (needed to {purpose})");

@@ -7,6 +7,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{OrSay, Outcome};
 
+/// Stands in the name of a file that is being written.
+const PARTIAL: &str = ".partial-";
+
 /// The clone that this program was built from.
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
@@ -59,6 +62,11 @@ impl Workspace {
         Ok(Lock { _file: file })
     }
 
+    /// Where [`Self::entry`] puts it.
+    pub(crate) fn entry_path(&self, kind: &str, key: &str) -> PathBuf {
+        self.cache(format!("{kind}-{key}"))
+    }
+
     /// The folder `kind-key`; `build` fills a temporary one, which takes the name when it is
     /// complete. Nothing half-made is ever seen under that name. The lock has to be held.
     pub(crate) fn entry(
@@ -67,7 +75,7 @@ impl Workspace {
         key: &str,
         build: impl FnOnce(&Path) -> Outcome<()>,
     ) -> Outcome<PathBuf> {
-        let finished = self.cache(format!("{kind}-{key}"));
+        let finished = self.entry_path(kind, key);
         if finished.is_dir() {
             return Ok(finished);
         }
@@ -78,8 +86,33 @@ impl Workspace {
         Ok(finished)
     }
 
+    /// Everything in the cache that is not complete. While nobody builds there is none.
+    pub(crate) fn half_made(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for folder in ["", "out", "qemu"] {
+            let Ok(entries) = fs::read_dir(self.cache(folder)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with("making-") || name.contains(PARTIAL) {
+                    found.push(entry.path());
+                }
+            }
+        }
+        found
+    }
+
     /// Removes what a killed `oche` left half-made, and the folders of runs that are over.
     fn sweep(&self) {
+        // What cannot be removed now is tried again by the next one.
+        for path in self.half_made() {
+            let _ = match path.is_dir() {
+                true => fs::remove_dir_all(path),
+                false => fs::remove_file(path),
+            };
+        }
         let Ok(entries) = fs::read_dir(self.cache("")) else {
             return;
         };
@@ -89,8 +122,7 @@ impl Workspace {
             let over = name
                 .strip_prefix("run-")
                 .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-            if over || name.starts_with("making-") {
-                // What cannot be removed now is tried again by the next one.
+            if over {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -127,7 +159,7 @@ pub(crate) fn write_whole(path: &Path, contents: &[u8]) -> Outcome<()> {
         return Ok(());
     }
     let what = format!("cannot write {}", path.display());
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let partial = path.with_extension(format!("{}{}", &PARTIAL[1..], std::process::id()));
     fs::write(&partial, contents).or_say(&what)?;
     fs::rename(&partial, path).or_say(&what)
 }
@@ -168,6 +200,7 @@ mod tests {
             Err(Failure::new("no"))
         });
         assert_eq!(failed, Err(Failure::new("no")));
+        assert!(workspace.half_made().is_empty());
         let left: Vec<_> = fs::read_dir(workspace.cache("")).unwrap().collect();
         assert_eq!(left.len(), 1, "the lock alone: {left:?}");
         let made = workspace.entry("thing", "1", |_| Ok(())).unwrap();
@@ -175,5 +208,22 @@ mod tests {
         // It is not built again.
         let again = workspace.entry("thing", "1", |_| Err(Failure::new("again")));
         assert_eq!(again, Ok(made));
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_swept_up() {
+        let root = std::env::temp_dir().join(format!("oche-sweep-{}", std::process::id()));
+        let root = Scratch::make(root).unwrap();
+        let workspace = Workspace {
+            root: root.path().to_path_buf(),
+        };
+        let out = workspace.folder("out").unwrap();
+        fs::write(out.join("oche.partial-1"), "half").unwrap();
+        fs::write(out.join("oche.elf"), "whole").unwrap();
+        workspace.folder("making-kernel").unwrap();
+        assert_eq!(workspace.half_made().len(), 2);
+        let _lock = workspace.lock().unwrap();
+        assert!(workspace.half_made().is_empty());
+        assert!(out.join("oche.elf").is_file());
     }
 }

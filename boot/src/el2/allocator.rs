@@ -53,11 +53,14 @@ pub(super) unsafe fn add_rust_heap(range: PaRange) {
     }
 }
 
+/// Pieces of RAM that the pool is made of, at most: those of boot, and one that comes later.
+pub(super) const RANGES: usize = 17;
+
 /// Host frames, from the RAM that is left.
 pub(super) struct FramePool {
     heap: Mutex<Heap<ORDERS>>,
     /// Where pool memory lies: only words inside are ever touched.
-    ranges: Once<ArrayVec<PaRange, 16>>,
+    ranges: Once<ArrayVec<PaRange, RANGES>>,
     total: AtomicU64,
     free: AtomicU64,
 }
@@ -71,24 +74,25 @@ pub(super) static FRAMES: FramePool = FramePool {
 };
 
 impl FramePool {
-    /// Gives the pool its memory; once, at boot.
+    /// Gives the pool its memory; once, at boot. `later` is RAM in use that [`FramePool::release`] may bring.
     ///
     /// # Safety
-    /// The ranges are whole frames of RAM in the linear map, disjoint, and nothing else uses them.
-    pub(super) unsafe fn fill(&self, ranges: ArrayVec<PaRange, 16>) {
+    /// The ranges are whole frames of RAM in the linear map, disjoint, and nothing else uses them; no Rust value lies
+    /// in `later`.
+    pub(super) unsafe fn fill(&self, mut ranges: ArrayVec<PaRange, RANGES>, later: PaRange) {
         for range in &ranges {
             // SAFETY: the caller's promise.
-            unsafe { self.add(*range) };
+            unsafe { self.release(*range) };
         }
+        ranges.push(later);
         self.ranges.call_once(|| ranges);
     }
 
-    /// Adds memory that was in use until now, such as the RAM of a guest that has ended. Its words are not reachable
-    /// through [`Frames::load`]: it is only counted and kept.
+    /// Adds memory that nothing uses any more, such as the RAM of a guest that has ended.
     ///
     /// # Safety
     /// As for [`FramePool::fill`].
-    pub(super) unsafe fn add(&self, range: PaRange) {
+    pub(super) unsafe fn release(&self, range: PaRange) {
         let (from, to) = (range.start().get() as usize, range.end().get() as usize);
         // SAFETY: the caller's promise.
         unsafe { self.heap.lock().add_to_heap(from, to) };

@@ -19,6 +19,7 @@ mod sabotage;
 mod sentence;
 mod start;
 
+use arrayvec::ArrayVec;
 use boot::machine::{self, Early};
 use boot::placement::choose_region;
 use boot::range::PaRange;
@@ -71,11 +72,9 @@ extern "C" fn oche_early(tree: u64, image: u64, level: u64) -> u64 {
     let size = self::image::range().size();
     let here = PaRange::new(Pa::new(image), size);
     let tree = PaRange::new(Pa::new(tree), bytes.len() as u64);
-    let mut taken = early.reserved.clone();
-    for range in [here, tree, early.initrd].into_iter().flatten() {
-        // More reservations than fit would be a tree that `early` refused.
-        let _ = taken.try_push(range);
-    }
+    let own = [here, tree, early.initrd].into_iter().flatten();
+    let taken: ArrayVec<PaRange, { machine::MAX_RESERVED_RANGES + 3 }> =
+        early.reserved.iter().copied().chain(own).collect();
     match choose_region(&early.ram, &taken, size, 2 << 20) {
         Some(range) => range.start().get(),
         None => refuse(

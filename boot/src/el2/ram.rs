@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
 
 use arrayvec::ArrayVec;
-use boot::machine::{Early, MAX_RAM_RANGES, MAX_RESERVED_RANGES};
+use boot::machine::{Early, MAX_RESERVED_RANGES};
 use boot::placement::{choose_region, largest_gap};
 use boot::range::PaRange;
 use hv_core::Frame;
 use hv_core::addr::{FRAME_SHIFT, FRAME_SIZE};
 use hv_core::ownership::{self, GuestId, Owner, Ownership, RamRange};
 
-use super::allocator::{self, FRAMES};
+use super::allocator::{self, FRAMES, RANGES};
 use super::image;
 use super::sentence::{Sentence, sentence};
 
@@ -80,11 +80,11 @@ impl<'a> Ram<'a> {
     }
 
     /// Everything that is left becomes frames.
-    pub(super) fn fill_pool(self) {
-        let mut ranges = ArrayVec::<PaRange, MAX_RAM_RANGES>::new();
+    pub(super) fn fill_pool(self, guest: PaRange) {
+        let mut ranges = ArrayVec::<PaRange, RANGES>::new();
         let mut taken = self.taken;
         // The largest pieces first, until there is no room to note more of them.
-        while !ranges.is_full() {
+        while ranges.len() + 1 < RANGES {
             let Some(piece) = largest_gap(self.all, &taken, FRAME_SIZE) else {
                 break;
             };
@@ -94,7 +94,7 @@ impl<'a> Ram<'a> {
             }
         }
         // SAFETY: the pieces are RAM in the linear map, disjoint from each other and from everything that is taken.
-        unsafe { FRAMES.fill(ranges) };
+        unsafe { FRAMES.fill(ranges, guest) };
     }
 
     /// The state of every frame: the guest's, the firmware's, or Oche's.
@@ -105,7 +105,9 @@ impl<'a> Ram<'a> {
     ) -> Result<Ownership<'static>, Sentence> {
         ownership::self_test()
             .map_err(|error| sentence!("the ownership self-test failed: {error:?}"))?;
-        let ranges: Vec<RamRange> = self.all.iter().map(whole_frames).collect();
+        let mut ranges: Vec<RamRange> = self.all.iter().map(whole_frames).collect();
+        ranges.retain(|range| range.frames > 0);
+        ranges.sort_by_key(|range| range.first);
         let ranges: &'static [RamRange] = Box::leak(ranges.into_boxed_slice());
         let words = Ownership::states_needed(ranges).unwrap_or(usize::MAX);
         let mut states = Vec::new();

@@ -160,7 +160,7 @@ fn start_guest(
     let id = GuestId::new(0).ok_or_else(|| sentence!("no guest number is left"))?;
     let guest_ram = ram.take_guest(name, config.memory)?;
     let ownership = ram.states(id, guest_ram)?;
-    ram.fill_pool();
+    ram.fill_pool(guest_ram);
     guest::load(&Ingredients {
         tree,
         machine,

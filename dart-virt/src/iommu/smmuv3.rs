@@ -27,7 +27,7 @@ use contexts::Contexts;
 use queue::{CommandQueue, EventQueue};
 use spec::{Command, StreamEntry};
 pub use start::StartError;
-use streams::StreamTable;
+use streams::{Place, StreamTable};
 
 /// Up to this many pages an invalidation names each page; above it, it names the context's tag. A
 /// page costs one command, the tag costs every cached translation of the context.
@@ -55,10 +55,20 @@ pub struct Smmuv3<'h> {
 impl Smmuv3<'_> {
     /// Takes what the table of streams says about `stream` back and puts `entry` there, by the
     /// procedure of IHI 0070 3.21.3: invalid, forgotten, rewritten from the back, valid, forgotten
-    /// once more.
+    /// once more. When the SMMU does not answer, the entry is left invalid.
     fn set_stream(&mut self, stream: HostStream, entry: StreamEntry) -> Result<(), AttachError> {
         let place = self.streams.place(&self.io, stream)?;
         let forget = Command::ForgetStream { stream: stream.0 };
+        let rewritten = self.rewrite(place, forget, entry);
+        if rewritten.is_err() {
+            // What the SMMU holds is in doubt; what it may yet fetch must deny.
+            place.store(&self.io, 0, 0);
+            self.io.fence.stores();
+        }
+        Ok(rewritten?)
+    }
+
+    fn rewrite(&mut self, place: Place, forget: Command, entry: StreamEntry) -> Result<(), Hung> {
         if place.is_valid(&self.io) {
             place.store(&self.io, 0, 0);
             self.commands.run(&self.io, [forget])?;
@@ -69,7 +79,7 @@ impl Smmuv3<'_> {
         }
         self.io.fence.stores();
         place.store(&self.io, 0, words[0]);
-        Ok(self.commands.run(&self.io, [forget])?)
+        self.commands.run(&self.io, [forget])
     }
 
     /// Gives the entry of `stream` its memory, which the SMMU then keeps: whoever counts a guest's
@@ -79,6 +89,11 @@ impl Smmuv3<'_> {
     /// No such stream, or no memory.
     pub fn reserve(&mut self, stream: HostStream) -> Result<(), AttachError> {
         self.streams.place(&self.io, stream).map(|_| ())
+    }
+
+    /// How often the event queue overflowed, as far as it was read.
+    pub fn lost(&self) -> u64 {
+        self.events.overflows()
     }
 }
 
@@ -156,6 +171,10 @@ impl HostIommu for Smmuv3<'_> {
 
     fn next_fault(&mut self) -> Option<HostFault> {
         self.events.next(&self.io)
+    }
+
+    fn lost(&self) -> u64 {
+        Smmuv3::lost(self)
     }
 
     #[cfg(feature = "guards-out")]

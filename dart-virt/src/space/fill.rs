@@ -1,9 +1,9 @@
 //! Pass 2 of a flush (see [`super::shadow`]): the guest's words are judged, and what passes is
 //! installed in runs.
 
-use hv_core::Frame;
 use hv_core::ownership::PinError;
 use hv_core::table::{MapError, Run};
+use hv_core::{Frame, Ipa};
 
 use super::shadow::{Shadow, Verdict};
 use super::{Notice, Space, Widening, Work, taken_at_its_word};
@@ -17,6 +17,24 @@ struct Batch {
     count: usize,
     frame: Frame,
     attributes: HostAttributes,
+}
+
+fn decode_table(work: &Work<'_, '_>, word: PteWord) -> Decoded<Ipa> {
+    let format = work.variant.format;
+    if work.guards.stands(Guard::AddressWidth) {
+        format.table(word)
+    } else {
+        format.table(format.cut_table(word))
+    }
+}
+
+fn decode_leaf(work: &Work<'_, '_>, word: PteWord) -> Decoded<Leaf> {
+    let format = work.variant.format;
+    if work.guards.stands(Guard::AddressWidth) {
+        format.leaf(word)
+    } else {
+        format.leaf(format.cut_leaf(word))
+    }
 }
 
 impl Space {
@@ -81,7 +99,7 @@ impl Space {
         base: u64,
         word: PteWord,
     ) -> Verdict {
-        match work.variant.format.table(word) {
+        match decode_table(work, word) {
             Decoded::Empty => Verdict::Seen,
             Decoded::Bad => {
                 work.counters.tables_refused += 1;
@@ -93,7 +111,7 @@ impl Space {
 
     /// Checks a leaf and pins its page.
     fn judge_leaf(&self, work: &mut Work<'_, '_>, word: PteWord) -> Verdict {
-        let leaf = match work.variant.format.leaf(word) {
+        let leaf = match decode_leaf(work, word) {
             Decoded::Empty => return Verdict::Seen,
             Decoded::Bad => {
                 work.counters.leaves_refused += 1;

@@ -40,6 +40,7 @@ pub(crate) struct MockIommu {
     pub(super) tlb: BTreeMap<(ContextId, u64), (Frame, bool)>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) faults: VecDeque<HostFault>,
+    pub(crate) lost: u64,
     /// After so many more calls it does not answer any more.
     pub(crate) hang_after: Option<usize>,
     pub(super) next: u16,
@@ -198,6 +199,10 @@ impl HostIommu for MockIommu {
 
     fn next_fault(&mut self) -> Option<HostFault> {
         self.faults.pop_front()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
     }
 
     #[cfg(feature = "guards-out")]

@@ -75,6 +75,17 @@ pub struct Identity {
     pub subsystem: u32,
 }
 
+impl Identity {
+    /// The vendor of virtio devices (virtio 1.2, 4.1.2).
+    const VIRTIO: u32 = 0x1af4;
+
+    /// May the function's DMA go round the IOMMU that the device tree names? A virtio device without
+    /// `VIRTIO_F_ACCESS_PLATFORM` does (virtio 1.2, 6.1), and the guest chooses whether to accept that feature.
+    pub fn bypasses_iommu(&self) -> bool {
+        self.device & 0xffff == Self::VIRTIO
+    }
+}
+
 /// A function that Oche found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFunction {

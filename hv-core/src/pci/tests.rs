@@ -329,3 +329,14 @@ proptest! {
         prop_assert_eq!(bus.read(DRIVE, 4), 0x0010_1b36);
     }
 }
+
+#[test]
+fn a_virtio_device_is_known_by_its_vendor() {
+    let identity = |device| Identity {
+        device,
+        class: 0,
+        subsystem: 0,
+    };
+    assert!(identity(0x1042_1af4).bypasses_iommu());
+    assert!(!identity(0x0010_1b36).bypasses_iommu());
+}

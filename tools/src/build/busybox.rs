@@ -7,12 +7,14 @@ use std::process::Command;
 
 use crate::command::run_logged;
 use crate::failure::{Failure, OrSay, Outcome};
-use crate::packages::{ensure, program};
+use crate::packages::{Need, ensure, program};
 use crate::progress::Task;
 use crate::workspace::Workspace;
 
 /// Counted up when this recipe changes.
 const RECIPE: &str = "1";
+
+const NEEDS: [Need; 2] = [program("apt-get", "apt"), program("dpkg-deb", "dpkg")];
 
 /// The busybox program. The lock has to be held.
 pub(super) fn busybox(workspace: &Workspace) -> Outcome<PathBuf> {
@@ -21,11 +23,7 @@ pub(super) fn busybox(workspace: &Workspace) -> Outcome<PathBuf> {
 }
 
 fn fetch(workspace: &Workspace, folder: &Path) -> Outcome<()> {
-    ensure(
-        workspace,
-        "fetch busybox for the guest",
-        &[program("apt-get", "apt"), program("dpkg-deb", "dpkg")],
-    )?;
+    ensure(workspace, "fetch busybox for the guest", &NEEDS)?;
     let log = workspace.folder("log")?.join("busybox.log");
     let mut task = Task::start("fetching busybox for arm64");
     for name in ["state/lists/partial", "cache/archives/partial"] {

@@ -41,11 +41,51 @@ const CROSS_COMPILE: &str = "";
 #[cfg(not(target_arch = "aarch64"))]
 const CROSS_COMPILE: &str = "aarch64-linux-gnu-";
 
+/// What the build needs besides the source.
+const TOOLS: [Need; 7] = [
+    COMPILER,
+    program("bc", "bc"),
+    program("bison", "bison"),
+    program("flex", "flex"),
+    program("make", "make"),
+    program("perl", "perl"),
+    program("xz", "xz-utils"),
+];
+
+/// What has to be installed to build the kernel, or to find the one that was built.
+pub(crate) fn kernel_needs(workspace: &Workspace) -> Outcome<Vec<Need>> {
+    let source = choose_source(workspace);
+    let mut needs = vec![file(source.tarball, source.package)];
+    if !workspace
+        .entry_path("kernel", &recipe(workspace, source)?)
+        .is_dir()
+    {
+        needs.extend(TOOLS);
+    }
+    Ok(needs)
+}
+
 /// The kernel, an arm64 `Image`. The lock has to be held.
 pub(crate) fn kernel(workspace: &Workspace) -> Outcome<PathBuf> {
-    let fragment = workspace.root().join("tests/guest/kernel.fragment");
+    let source = choose_source(workspace);
+    ensure(
+        workspace,
+        "build the guest's kernel",
+        &[file(source.tarball, source.package)],
+    )?;
+    let key = recipe(workspace, source)?;
+    let folder = workspace.entry("kernel", &key, |folder| make(workspace, source, folder))?;
+    Ok(folder.join("Image"))
+}
+
+fn fragment(workspace: &Workspace) -> PathBuf {
+    workspace.root().join("tests/guest/kernel.fragment")
+}
+
+/// The key of the kernel that this source and the fragment make.
+fn recipe(workspace: &Workspace, source: &Source) -> Outcome<String> {
+    let fragment = fragment(workspace);
     let text = fs::read(&fragment).or_say(format_args!("cannot read {}", fragment.display()))?;
-    let source = source(workspace)?;
     // The version decides, not the date of the file; without dpkg its size has to do.
     let version = output_of("dpkg-query", &["-W", "-f=${Version}", source.package])
         .or_else(|| {
@@ -54,17 +94,18 @@ pub(crate) fn kernel(workspace: &Workspace) -> Outcome<PathBuf> {
                 .map(|file| file.len().to_string())
         })
         .unwrap_or_default();
-    let key = key(&[RECIPE, &text, source.package.as_bytes(), version.as_bytes()]);
-    let folder = workspace.entry("kernel", &key, |folder| {
-        make(workspace, source, &fragment, folder)
-    })?;
-    Ok(folder.join("Image"))
+    Ok(key(&[
+        RECIPE,
+        &text,
+        source.package.as_bytes(),
+        version.as_bytes(),
+    ]))
 }
 
 /// The source that is installed, or the first that can be.
-fn source(workspace: &Workspace) -> Outcome<&'static Source> {
+fn choose_source(workspace: &Workspace) -> &'static Source {
     let [first, second] = &SOURCES;
-    let source = SOURCES
+    SOURCES
         .iter()
         .find(|source| Path::new(source.tarball).exists())
         .unwrap_or_else(|| {
@@ -73,29 +114,11 @@ fn source(workspace: &Workspace) -> Outcome<&'static Source> {
             } else {
                 second
             }
-        });
-    ensure(
-        workspace,
-        "build the guest's kernel",
-        &[file(source.tarball, source.package)],
-    )?;
-    Ok(source)
+        })
 }
 
-fn make(workspace: &Workspace, source: &Source, fragment: &Path, folder: &Path) -> Outcome<()> {
-    ensure(
-        workspace,
-        "build the guest's kernel",
-        &[
-            COMPILER,
-            program("bc", "bc"),
-            program("bison", "bison"),
-            program("flex", "flex"),
-            program("make", "make"),
-            program("perl", "perl"),
-            program("xz", "xz-utils"),
-        ],
-    )?;
+fn make(workspace: &Workspace, source: &Source, folder: &Path) -> Outcome<()> {
+    ensure(workspace, "build the guest's kernel", &TOOLS)?;
     let log = workspace.folder("log")?.join("kernel.log");
     let _ = fs::remove_file(&log);
 
@@ -130,6 +153,7 @@ fn make(workspace: &Workspace, source: &Source, fragment: &Path, folder: &Path) 
             .env("LC_ALL", "C");
         run_logged(&mut command, &log, &mut task)
     };
+    let fragment = fragment(workspace);
     let fragment = fragment.to_string_lossy();
     in_tree("make", &["allnoconfig"])?;
     in_tree(

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::command::{output_of, run_logged, which};
 use crate::failure::{Failure, Outcome};
-use crate::packages::{Need, ensure, file, program};
+use crate::packages::{Need, apt_line, ensure, file, program};
 use crate::progress::Task;
 use crate::workspace::{Workspace, write_whole};
 
@@ -25,6 +25,9 @@ const DEBIAN: &[Need] = &[
     program("ld.lld", "lld"),
 ];
 
+/// The oldest Rust that will do (`rust-version` in Cargo.toml).
+const OLDEST: (u32, u32) = (1, 88);
+
 /// A toolchain for the bare machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BareMetal {
@@ -39,15 +42,27 @@ pub(crate) fn host_cargo() -> PathBuf {
     std::env::var_os("OCHE_CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-/// Debian's package with clippy, for the bare machine's code where rustup's has no target.
-pub(crate) fn clippy_need() -> Need {
-    program("/usr/bin/cargo-clippy", "rust-web-clippy")
-}
-
 impl BareMetal {
-    /// Chooses, and installs what the choice needs. `OCHE_TOOLCHAIN` set to `rustup` or `debian`
-    /// overrides the choice.
+    /// Chooses, and installs what the choice needs. The lock has to be held.
     pub(crate) fn choose(workspace: &Workspace) -> Outcome<Self> {
+        let choice = Self::prefer(workspace)?;
+        if choice == BareMetal::Debian {
+            ensure(workspace, "build for the bare machine", DEBIAN)?;
+            check_debian()?;
+        }
+        Ok(choice)
+    }
+
+    /// What has to be installed for what would be chosen.
+    pub(crate) fn needs(workspace: &Workspace) -> Outcome<Vec<Need>> {
+        Ok(match Self::prefer(workspace)? {
+            BareMetal::Rustup(_) => Vec::new(),
+            BareMetal::Debian => DEBIAN.to_vec(),
+        })
+    }
+
+    /// The choice alone. `OCHE_TOOLCHAIN` set to `rustup` or `debian` overrides it.
+    fn prefer(workspace: &Workspace) -> Outcome<Self> {
         let wish = std::env::var("OCHE_TOOLCHAIN").unwrap_or_default();
         let rustup = match wish.as_str() {
             "debian" => None,
@@ -66,7 +81,6 @@ impl BareMetal {
                 "rustup has no target {TARGET} here (try: rustup target add {TARGET})"
             )));
         }
-        ensure(workspace, "build for the bare machine", DEBIAN)?;
         Ok(BareMetal::Debian)
     }
 
@@ -129,6 +143,77 @@ impl BareMetal {
     }
 }
 
+/// Debian has two cargos, and the plain one is too old.
+fn check_debian() -> Outcome<()> {
+    let says = output_of("/usr/bin/cargo", &["--version"]).unwrap_or_default();
+    if is_recent(&says) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "/usr/bin/cargo says `{says}`, and Rust 1.88 or later is needed: take rustup \
+         (https://rustup.rs) with its target {TARGET}, or as root run: {}",
+        apt_line("cargo-web rustc-web")
+    )))
+}
+
+/// Whether `cargo --version` said 1.88 or later.
+fn is_recent(says: &str) -> bool {
+    let number = says.strip_prefix("cargo ").unwrap_or_default();
+    let mut parts = number.split('.').map(|part| part.parse::<u32>());
+    let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    (major, minor) >= OLDEST
+}
+
+/// A subcommand of the host's cargo that may not be installed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subcommand {
+    name: &'static str,
+    /// Rustup's name for it.
+    component: &'static str,
+    /// Debian's program and package. The bare machine's code wants it too where rustup has no target.
+    pub(crate) debian: Need,
+}
+
+/// The formatter.
+pub(crate) const FMT: Subcommand = Subcommand {
+    name: "fmt",
+    component: "rustfmt",
+    debian: program("/usr/bin/cargo-fmt", "rustfmt-web"),
+};
+
+/// The linter.
+pub(crate) const CLIPPY: Subcommand = Subcommand {
+    name: "clippy",
+    component: "clippy",
+    debian: program("/usr/bin/cargo-clippy", "rust-web-clippy"),
+};
+
+impl Subcommand {
+    /// What has to be installed for it, where the host's cargo is Debian's.
+    pub(crate) fn need(self) -> Option<Need> {
+        (host_cargo() == Path::new("/usr/bin/cargo")).then_some(self.debian)
+    }
+
+    /// Sees to it that it is there.
+    pub(crate) fn ensure(self, workspace: &Workspace) -> Outcome<()> {
+        if let Some(need) = self.need() {
+            return ensure(workspace, "look at the code", &[need]);
+        }
+        let cargo = host_cargo();
+        // Rustup has a program of that name whether or not the component is installed.
+        if output_of(&cargo, &[self.name, "--version"]).is_some() {
+            return Ok(());
+        }
+        let (cargo, name, component) = (cargo.display(), self.name, self.component);
+        Err(Failure::new(match beside(&host_cargo(), "rustup") {
+            Some(_) => format!("{cargo} has no `{name}`; run: rustup component add {component}"),
+            None => format!("{cargo} has no `{name}`: install what brings it ({component})"),
+        }))
+    }
+}
+
 /// Rustup's cargo, if it has the target or can get it. The answer is kept, so that a machine
 /// where the target cannot be had is not asked again at every run.
 fn rustup(workspace: &Workspace) -> Outcome<Option<PathBuf>> {
@@ -180,5 +265,18 @@ fn beside(cargo: &Path, name: &str) -> Option<PathBuf> {
             Some(folder.join(name)).filter(|path| path.is_file())
         }
         _ => which(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_cargo_is_recognised() {
+        assert!(is_recent("cargo 1.88.0 (873a06493 2025-05-10)"));
+        assert!(is_recent("cargo 2.0.0"));
+        assert!(!is_recent("cargo 1.65.0"));
+        assert!(!is_recent(""));
     }
 }

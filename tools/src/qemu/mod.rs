@@ -4,4 +4,4 @@ mod line;
 mod probe;
 
 pub(crate) use line::{Machine, RAM_BASE, quote};
-pub(crate) use probe::{Qemu, check_cpu, find};
+pub(crate) use probe::{Qemu, check_cpu, find, needs};

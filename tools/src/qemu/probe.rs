@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{output_of, which};
 use crate::failure::{Failure, OrSay, Outcome};
-use crate::packages::{ensure, program};
+use crate::packages::{Need, ensure, program};
 use crate::workspace::{Workspace, key, write_whole};
 
 /// The oldest QEMU that is known to work: Debian 12's.
@@ -33,6 +33,14 @@ pub(crate) struct Qemu {
     cpus: Vec<String>,
 }
 
+/// What has to be installed for it.
+pub(crate) fn needs() -> Vec<Need> {
+    match std::env::var_os("OCHE_QEMU") {
+        Some(_) => Vec::new(),
+        None => vec![self::program(NAME, "qemu-system-arm")],
+    }
+}
+
 /// Finds QEMU (`OCHE_QEMU` names another than the one on the search path), installs it where
 /// that can be done, and checks it. What it said is kept until the program changes.
 pub(crate) fn find(workspace: &Workspace) -> Outcome<Qemu> {
@@ -40,11 +48,7 @@ pub(crate) fn find(workspace: &Workspace) -> Outcome<Qemu> {
         Ok(name) => which(&name)
             .ok_or_else(|| Failure::new(format!("OCHE_QEMU names `{name}`, which is not there")))?,
         Err(_) => {
-            ensure(
-                workspace,
-                "emulate the machine",
-                &[self::program(NAME, "qemu-system-arm")],
-            )?;
+            ensure(workspace, "emulate the machine", &needs())?;
             which(NAME).ok_or_else(|| Failure::new(format!("{NAME} is not there")))?
         }
     };

@@ -7,10 +7,11 @@ use guest_abi::config::{
 };
 
 use crate::build::bundle::{self, GuestFiles};
-use crate::build::{BareMetal, Product, check_kernel, initramfs, kernel};
+use crate::build::{BareMetal, Product, check_kernel, initramfs, kernel, kernel_needs};
 use crate::cli::{BuiltIn, DartName, GranuleName, GuestOptions};
 use crate::disk::random_hex;
 use crate::failure::{Failure, OrSay, Outcome};
+use crate::packages::Need;
 use crate::size;
 use crate::workspace::Workspace;
 
@@ -98,6 +99,14 @@ pub(crate) fn check(options: &GuestOptions) -> Outcome<()> {
         ))?;
     }
     Ok(())
+}
+
+/// What has to be installed to build the guest.
+pub(crate) fn needs(workspace: &Workspace, options: &GuestOptions) -> Outcome<Vec<Need>> {
+    match options.guest == BuiltIn::Linux && options.kernel.is_none() {
+        true => kernel_needs(workspace),
+        false => Ok(Vec::new()),
+    }
 }
 
 /// The user's ramdisk; the word `none` stands for none at all.

@@ -15,6 +15,7 @@ use crate::build::{BareMetal, Product};
 use crate::cli::{GuestOptions, RunOptions};
 use crate::disk;
 use crate::failure::{Failure, OrSay, Outcome, Status};
+use crate::packages::ensure;
 use crate::qemu::{self, Machine, Qemu};
 use crate::workspace::{Scratch, Workspace};
 use guest::{Guest, Secrets};
@@ -25,6 +26,10 @@ use verdict::{Evidence, Expected};
 pub(crate) fn build(workspace: &Workspace, options: &GuestOptions) -> Outcome<Status> {
     guest::check(options)?;
     let _lock = workspace.lock()?;
+    // All at once: who cannot install them here is told everything in one line.
+    let mut needs = BareMetal::needs(workspace)?;
+    needs.extend(guest::needs(workspace, options)?);
+    ensure(workspace, "build Oche and its guest", &needs)?;
     let bare_metal = BareMetal::choose(workspace)?;
     let oche = crate::build::build(workspace, &bare_metal, product(options))?;
     let guest = Guest::build(workspace, &bare_metal, options)?;
@@ -40,6 +45,10 @@ pub(crate) fn build(workspace: &Workspace, options: &GuestOptions) -> Outcome<St
 pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Outcome<Status> {
     check(options)?;
     let lock = workspace.lock()?;
+    let mut needs = qemu::needs();
+    needs.extend(BareMetal::needs(workspace)?);
+    needs.extend(guest::needs(workspace, &options.guest)?);
+    ensure(workspace, "run Oche and its guest", &needs)?;
     let qemu = qemu::find(workspace)?;
     qemu::check_cpu(&qemu, &options.cpu)?;
     let bare_metal = BareMetal::choose(workspace)?;

@@ -29,12 +29,15 @@ pub(crate) fn table(summary: &Summary, guest: &GuestWords) -> String {
         ),
     ));
     rows.push((
-        "host tables",
-        format!("{} now, {} at most", s.tables, s.tables_peak),
+        "tables",
+        format!("{} followed now, {} at most", s.tables, s.tables_peak),
     ));
     rows.push((
         "faults",
-        format!("{} reported, {} lost", s.faults, s.faults_dropped),
+        format!(
+            "{} reported ({} not shown to the guest), {} of devices nobody has, {} times no room for more",
+            s.faults, s.faults_unshown, s.faults_stray, s.faults_lost
+        ),
     ));
     rows.push((
         "Oche's frames",
@@ -43,6 +46,10 @@ pub(crate) fn table(summary: &Summary, guest: &GuestWords) -> String {
             s.frames_free_at_start, s.frames_free_at_end, s.frames_total
         ),
     ));
+    if s.targets_changed != 0 {
+        let changed = s.targets_changed;
+        rows.push(("BREACH", format!("{changed} of Oche's frames were changed")));
+    }
     for (number, kind) in &guest.groups {
         rows.push(("IOMMU group", format!("{number}, type {kind}")));
     }

@@ -70,7 +70,10 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> (Status, String) {
         }
         End::PoweredOff => {}
     }
-    let faults = summary.faults.saturating_add(summary.faults_dropped);
+    let faults = summary
+        .faults
+        .saturating_add(summary.faults_stray)
+        .saturating_add(summary.faults_lost);
     if faults != 0 {
         let why = evidence.guest.result.as_deref().unwrap_or("nothing");
         return (
@@ -181,7 +184,7 @@ mod tests {
         assert_eq!(with(|s| s.outcome = End::Reset), Status::GuestReset);
         assert_eq!(with(|s| s.outcome = End::Panicked), Status::OcheStopped);
         assert_eq!(with(|s| s.faults = 1), Status::Faulted);
-        assert_eq!(with(|s| s.faults_dropped = 1), Status::Faulted);
+        assert_eq!(with(|s| s.faults_lost = 1), Status::Faulted);
         assert_eq!(with(|s| s.pages_pinned = 1), Status::Unbalanced);
         assert_eq!(with(|s| s.frames_free_at_end = 1), Status::Unbalanced);
         assert_eq!(status(None, &guest, OVER), Status::OcheStopped);

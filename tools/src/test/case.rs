@@ -17,8 +17,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// What it proves.
     pub(crate) sentence: String,
-    /// The words after `oche`. `{each}`, `{folder}` and `{kernel}` are replaced: the word of this
-    /// variant, a folder with `files` in it, the built-in guest's kernel.
+    /// The words after `oche`. `{each}`, `{folder}`, `{kernel}` and `{ramdisk}` are replaced: the
+    /// word of this variant, a folder with `files` in it, the built-in guest's kernel and ramdisk.
     pub(crate) args: Vec<String>,
     /// Makes one case of each word.
     #[serde(default)]
@@ -31,6 +31,10 @@ pub(crate) struct Case {
     /// Regular expressions that no line of the output may match.
     #[serde(default)]
     pub(crate) never: Vec<String>,
+    /// Words that lines of the output start with, each followed by the path of a file that is
+    /// there.
+    #[serde(default)]
+    pub(crate) paths: Vec<String>,
     /// Comparisons of fields of Oche's summary, as `pages_pinned = 0`.
     #[serde(default)]
     pub(crate) summary: Vec<Comparison>,
@@ -40,6 +44,9 @@ pub(crate) struct Case {
     /// Environment variables; `{folder}` is replaced.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// How often it is tried when QEMU's drive leaves its interrupt pin up; 0 is 1.
+    #[serde(default)]
+    pub(crate) tries: u8,
     /// Left out unless asked for.
     #[serde(default)]
     pub(crate) long: bool,

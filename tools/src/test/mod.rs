@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::cli::TestOptions;
 use crate::command::{interrupted, interruption};
 use crate::failure::{Failure, OrSay, Outcome, Status};
+use crate::packages::ensure;
 use crate::progress::Task;
 use crate::workspace::Workspace;
 use case::Case;
@@ -43,10 +44,10 @@ impl Test {
         matches!(self, Test::Case(case) if case.long)
     }
 
-    fn run(&self, workspace: &Workspace) -> Outcome<()> {
+    fn run(&self, workspace: &Workspace, earlier: &mut Vec<String>) -> Outcome<()> {
         match self {
             Test::Step(step) => (step.act)(workspace),
-            Test::Case(case) => runner::run(workspace, case),
+            Test::Case(case) => runner::run(workspace, case, earlier),
         }
     }
 }
@@ -57,6 +58,8 @@ pub(crate) struct Tried {
     pub(crate) took: Duration,
     /// Why it failed, if it did.
     pub(crate) problem: Option<String>,
+    /// Why earlier tries failed, if it was tried again.
+    pub(crate) earlier: Vec<String>,
 }
 
 /// `oche test`.
@@ -72,6 +75,7 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Outcome<Stat
         list(&chosen);
         return Ok(Status::Good);
     }
+    install(workspace, &chosen)?;
     let mut tried = Vec::new();
     for test in &chosen {
         tried.push(try_one(workspace, test)?);
@@ -82,6 +86,15 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Outcome<Stat
     }
     let failed: Vec<_> = tried.iter().filter(|one| one.problem.is_some()).collect();
     println!();
+    for one in tried.iter().filter(|one| one.problem.is_none()) {
+        if !one.earlier.is_empty() {
+            println!(
+                "passed on a later try: {} ({})",
+                one.name,
+                one.earlier.len() + 1
+            );
+        }
+    }
     for one in &failed {
         println!("failed: {}", one.name);
     }
@@ -96,34 +109,58 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Outcome<Stat
     })
 }
 
+/// Sees to it that everything is there before the first test: who cannot install it is told at
+/// once, and in one line.
+fn install(workspace: &Workspace, tests: &[Test]) -> Outcome<()> {
+    let steps: Vec<_> = tests
+        .iter()
+        .filter_map(|test| match test {
+            Test::Step(step) => Some(step),
+            Test::Case(_) => None,
+        })
+        .collect();
+    let runs = steps.len() != tests.len();
+    let _lock = workspace.lock()?;
+    ensure(
+        workspace,
+        "run these tests",
+        &steps::needs(workspace, &steps, runs)?,
+    )
+}
+
 fn try_one(workspace: &Workspace, test: &Test) -> Outcome<Tried> {
     let task = Task::start(format!("test {}", test.name()));
     let started = Instant::now();
-    let result = test.run(workspace);
+    let mut earlier = Vec::new();
+    let result = test.run(workspace, &mut earlier);
     task.vanish();
     if interrupted() {
         return Err(interruption());
     }
     let took = started.elapsed();
     let problem = result.err().map(|failure| failure.sentence);
+    let how = match earlier.len() {
+        0 => format!("{:.1} s", took.as_secs_f64()),
+        tries => format!("{:.1} s, on try {}", took.as_secs_f64(), tries + 1),
+    };
     match &problem {
-        None => println!("test {} ... ok ({:.1} s)", test.name(), took.as_secs_f64()),
+        None => println!("test {} ... ok ({how})", test.name()),
         Some(words) => {
-            println!(
-                "test {} ... FAILED ({:.1} s)",
-                test.name(),
-                took.as_secs_f64()
-            );
+            println!("test {} ... FAILED ({how})", test.name());
             println!("  {}", test.sentence());
             for line in words.lines() {
                 println!("  {line}");
             }
         }
     }
+    for words in &earlier {
+        println!("  tried again: {words}");
+    }
     Ok(Tried {
         name: test.name().to_string(),
         took,
         problem,
+        earlier,
     })
 }
 

@@ -9,27 +9,40 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::case::{Case, Contents, TestFile};
+use crate::command::interrupted;
 use crate::failure::{Failure, OrSay, Outcome};
 use crate::workspace::{Scratch, Workspace};
 
-/// How often a case is tried in which QEMU's drive left its interrupt pin up.
-const TRIES: usize = 3;
-
-/// What Linux says then. It happens without Oche too, under the plain machine with `pci=nomsi`, the
-/// more often the busier the host is: QEMU learns from its shadow doorbells too late that the guest
-/// has emptied the queue. A guest that uses message-signalled interrupts does not see it.
+/// What Linux says when QEMU's drive left its interrupt pin up. It happens without Oche too, under
+/// the plain machine with `pci=nomsi`, the more often the busier the host is: QEMU learns from its
+/// shadow doorbells too late that the guest has emptied the queue. A guest that uses
+/// message-signalled interrupts does not see it.
 const PIN_LEFT_UP: &str = ": nobody cared (try booting with the \"irqpoll\" option)";
 
-/// Runs a case, and says everything that is not as it should be.
-pub(crate) fn run(workspace: &Workspace, case: &Case) -> Outcome<()> {
-    let log = workspace.folder("test")?.join(format!("{}.log", case.name));
-    for _ in 1..TRIES {
-        let outcome = attempt(workspace, case, &log);
-        let left_up = || fs::read(&log).is_ok_and(|log| contains(&log, PIN_LEFT_UP.as_bytes()));
-        if outcome.is_ok() || !left_up() {
-            return outcome;
+/// Runs a case, and says everything that is not as it should be. A case that asks for it is tried
+/// again after that one mistake of QEMU's, and after nothing else: why the earlier tries failed is
+/// added to `earlier`, and their logs are kept.
+pub(crate) fn run(workspace: &Workspace, case: &Case, earlier: &mut Vec<String>) -> Outcome<()> {
+    let folder = workspace.folder("test")?;
+    let log = folder.join(format!("{}.log", case.name));
+    let kept = |number| folder.join(format!("{}.try-{number}.log", case.name));
+    for number in 1..case.tries.max(1) {
+        let _ = fs::remove_file(kept(number));
+    }
+    for number in 1..case.tries {
+        let Err(failure) = attempt(workspace, case, &log) else {
+            return Ok(());
+        };
+        let left_up = fs::read(&log).is_ok_and(|log| contains(&log, PIN_LEFT_UP.as_bytes()));
+        if !left_up || interrupted() {
+            return Err(failure);
         }
-        eprintln!("oche: QEMU's drive left its interrupt pin up: once more");
+        let kept = kept(number);
+        fs::rename(&log, &kept).or_say(format_args!("cannot keep {}", log.display()))?;
+        earlier.push(format!(
+            "QEMU's drive left its interrupt pin up ({})",
+            kept.display()
+        ));
     }
     attempt(workspace, case, &log)
 }
@@ -43,18 +56,24 @@ fn attempt(workspace: &Workspace, case: &Case, log: &Path) -> Outcome<()> {
     let scratch = Scratch::make(workspace.cache(name))?;
     let folder = scratch.path();
     let kernel = match uses_kernel(case) {
-        true => Some(kernel(workspace)?),
+        true => Some(built(workspace, crate::build::kernel)?),
+        false => None,
+    };
+    let ramdisk = match names(case, "{ramdisk}") {
+        true => Some(built(workspace, crate::build::initramfs)?),
         false => None,
     };
     for file in &case.files {
         make(file, folder, kernel.as_deref())?;
     }
     let fill = |word: &String| {
-        let word = word.replace("{folder}", &folder.to_string_lossy());
-        match &kernel {
-            Some(kernel) => word.replace("{kernel}", &kernel.to_string_lossy()),
-            None => word,
+        let mut word = word.replace("{folder}", &folder.to_string_lossy());
+        for (name, path) in [("{kernel}", &kernel), ("{ramdisk}", &ramdisk)] {
+            if let Some(path) = path {
+                word = word.replace(name, &path.to_string_lossy());
+            }
         }
+        word
     };
     let report = folder.join("report.json");
     let program = std::env::current_exe().or_say("cannot find this program")?;
@@ -86,16 +105,20 @@ fn attempt(workspace: &Workspace, case: &Case, log: &Path) -> Outcome<()> {
 }
 
 fn uses_kernel(case: &Case) -> bool {
-    case.args.iter().any(|word| word.contains("{kernel}"))
+    names(case, "{kernel}")
         || case
             .files
             .iter()
             .any(|file| matches!(file.contents, Contents::StartOfKernel(_)))
 }
 
-fn kernel(workspace: &Workspace) -> Outcome<PathBuf> {
+fn names(case: &Case, word: &str) -> bool {
+    case.args.iter().any(|argument| argument.contains(word))
+}
+
+fn built(workspace: &Workspace, build: fn(&Workspace) -> Outcome<PathBuf>) -> Outcome<PathBuf> {
     let _lock = workspace.lock()?;
-    crate::build::kernel(workspace)
+    build(workspace)
 }
 
 fn make(file: &TestFile, folder: &Path, kernel: Option<&Path>) -> Outcome<()> {
@@ -150,6 +173,17 @@ fn judge(case: &Case, output: &str, status: Option<i32>) -> Vec<String> {
             Err(error) => problems.push(error.to_string()),
         }
     }
+    for word in &case.paths {
+        let path = output
+            .lines()
+            .find_map(|line| line.strip_prefix(word.as_str())?.strip_prefix(' '))
+            .map(str::trim);
+        match path {
+            Some(path) if Path::new(path).is_file() => {}
+            Some(path) => problems.push(format!("`{word}` is {path}, where no file is")),
+            None => problems.push(format!("no line of the output has the path of `{word}`")),
+        }
+    }
     problems
 }
 
@@ -169,15 +203,10 @@ fn judge_summary(case: &Case, report: &Path) -> Vec<String> {
 
 /// What no run may leave in the cache.
 fn leftovers(workspace: &Workspace) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(workspace.cache("")) else {
-        return Vec::new();
-    };
-    let half_made = |name: &String| name.starts_with("making-") || name.contains(".partial-");
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(half_made)
-        .map(|name| format!("half-made `{name}` was left in the cache"))
+    workspace
+        .half_made()
+        .iter()
+        .map(|path| format!("half-made {} was left in the cache", path.display()))
         .collect()
 }
 
@@ -199,5 +228,14 @@ mod tests {
         let problems = judge(&case, "type DMA-FQ\nkernel panic\n", Some(0));
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert_eq!(judge(&case, "type DMA", None).len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_printed_has_to_be_there() {
+        let case = case("name = 'a'\nsentence = 's'\nargs = []\nstatus = [0]\npaths = ['image']");
+        let here = format!("image   {}/Cargo.toml\n", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(judge(&case, &here, Some(0)), [""; 0]);
+        assert_eq!(judge(&case, "image   /nowhere", Some(0)).len(), 1);
+        assert_eq!(judge(&case, "images  /", Some(0)).len(), 1);
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::build::{BareMetal, GUARDS_OUT_MARKER, Product, clippy_need, host_cargo};
+use crate::build::{BareMetal, CLIPPY, FMT, GUARDS_OUT_MARKER, Product, host_cargo, kernel_needs};
 use crate::command::run_logged;
 use crate::failure::{Failure, OrSay, Outcome};
-use crate::packages::ensure;
+use crate::packages::{Need, ensure};
 use crate::progress::Task;
 use crate::workspace::Workspace;
 
@@ -46,7 +46,7 @@ pub(crate) fn all() -> Vec<Step> {
         step("doc", "the documentation builds without warnings", doc),
         step(
             "build",
-            "images, payload and guest are built from nothing",
+            "images, payload, kernel and ramdisk are built, or are there already",
             build,
         ),
         step(
@@ -60,6 +60,31 @@ pub(crate) fn all() -> Vec<Step> {
             quick_start,
         ),
     ]
+}
+
+/// What has to be installed for these steps, and with `runs` for cases that run QEMU. The lock has to be held.
+pub(super) fn needs(workspace: &Workspace, steps: &[&Step], runs: bool) -> Outcome<Vec<Need>> {
+    let has = |names: &[&str]| steps.iter().any(|step| names.contains(&step.name));
+    let lints = has(&["clippy-bare-metal"]);
+    let builds = runs || has(&["build", "shipped-image", "quick-start"]);
+    let mut needs = Vec::new();
+    if builds || lints {
+        needs = BareMetal::needs(workspace)?;
+        // Empty when rustup's toolchain builds: that has a clippy of its own.
+        if lints && !needs.is_empty() {
+            needs.push(CLIPPY.debian);
+        }
+    }
+    for (step, subcommand) in [("format", FMT), ("clippy", CLIPPY)] {
+        if has(&[step]) {
+            needs.extend(subcommand.need());
+        }
+    }
+    if builds {
+        needs.extend(crate::qemu::needs());
+        needs.extend(kernel_needs(workspace)?);
+    }
+    Ok(needs)
 }
 
 /// Cargo for this machine, on the members that are built on one.
@@ -92,6 +117,7 @@ fn tail(text: &str, lines: usize) -> String {
 }
 
 fn format(workspace: &Workspace) -> Outcome<()> {
+    FMT.ensure(workspace)?;
     logged(
         workspace,
         "format",
@@ -100,6 +126,7 @@ fn format(workspace: &Workspace) -> Outcome<()> {
 }
 
 fn clippy(workspace: &Workspace) -> Outcome<()> {
+    CLIPPY.ensure(workspace)?;
     let words = ["clippy", "--all-targets", "--", "-D", "warnings"];
     logged(workspace, "clippy", &mut cargo(workspace, &words))
 }
@@ -111,7 +138,7 @@ fn clippy_bare_metal(workspace: &Workspace) -> Outcome<()> {
         ensure(
             workspace,
             "lint the code for the bare machine",
-            &[clippy_need()],
+            &[CLIPPY.debian],
         )?;
     }
     for (name, words) in [
@@ -143,11 +170,12 @@ fn clippy_bare_metal(workspace: &Workspace) -> Outcome<()> {
 }
 
 fn unit(workspace: &Workspace) -> Outcome<()> {
-    logged(
-        workspace,
-        "unit",
-        &mut cargo(workspace, &["test", "--no-fail-fast"]),
-    )
+    let guards_out = ["--package", "dart-virt", "--features", "guards-out"];
+    for (name, more) in [("unit", &[][..]), ("unit-guards-out", &guards_out)] {
+        let mut command = cargo(workspace, &["test", "--no-fail-fast"]);
+        logged(workspace, name, command.args(more))?;
+    }
+    Ok(())
 }
 
 fn doc(workspace: &Workspace) -> Outcome<()> {

@@ -113,7 +113,7 @@ fn load(guest: &Guest, device: Device, bytes: u8) -> Option<u64> {
                     };
                     (value & mask) | set
                 }
-                Access::Forward | Access::Nothing => 0,
+                Access::Forward { .. } | Access::Nothing => 0,
             })
         }
     }
@@ -135,13 +135,16 @@ fn store(guest: &Guest, device: Device, bytes: u8, value: u64) -> Option<()> {
         Device::Redistributor(vcpu, offset) => {
             let host = guest.redistributors.get(vcpu)?;
             let access = if guest.lpis {
-                Access::Forward
+                Access::Forward { mask: !0 }
             } else {
                 redistributor::write(offset, bytes)
             };
             match access {
-                Access::Forward if bytes == 8 => host.write64(offset, value),
-                Access::Forward => host.write32(offset, (value & 0xffff_ffff) as u32),
+                Access::Forward { mask: u64::MAX } if bytes == 8 => host.write64(offset, value),
+                Access::Forward { mask } => {
+                    let kept = u64::from(host.read32(offset)) & !mask;
+                    host.write32(offset, (((value & mask) | kept) & 0xffff_ffff) as u32);
+                }
                 Access::Host { .. } | Access::Nothing => {}
             }
             Some(())

@@ -5,7 +5,7 @@ mod mmio;
 use core::fmt::Arguments;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use guest_abi::summary::Outcome;
+use guest_abi::summary::{Outcome, reason};
 use hv_core::addr::Ipa;
 use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::GuestFrame;
@@ -114,9 +114,13 @@ fn call(guest: &'static Guest, frame: &mut GuestFrame) {
             };
             frame.x[0] = answer.cast_unsigned();
         }
+        Action::Stop if guest.cores.lock().running() == 0 => {
+            let reason = reason(format_args!("the guest switched its last vCPU off"));
+            guest::end(guest, Outcome::Stopped, Some(reason))
+        }
         Action::Stop => guest.platform.stop_core(),
-        Action::PowerOff => guest::end(guest, Outcome::PoweredOff),
-        Action::Reset => guest::end(guest, Outcome::Reset),
+        Action::PowerOff => guest::end(guest, Outcome::PoweredOff, None),
+        Action::Reset => guest::end(guest, Outcome::Reset, None),
     }
 }
 
@@ -134,8 +138,9 @@ fn system_register(frame: &mut GuestFrame, access: SysReg) {
 /// A fetch that stage 2 stopped: the first one at EL0, or a jump to where nothing is.
 fn instruction(guest: &Guest, frame: &mut GuestFrame, fault: InstructionFault, far: u64) {
     guest.counters.stage2_other.add();
-    if fault.cause == StageTwoCause::Permission && frame.at_el0() {
-        return userspace_reached(guest);
+    let forbidden_at_el0 = fault.cause == StageTwoCause::Permission && frame.at_el0();
+    if forbidden_at_el0 && userspace_reached(guest) {
+        return;
     }
     let mapped = guest.stage2.lock().walk(&FRAMES, fault.ipa.get()).is_some();
     if mapped && fault.cause == StageTwoCause::Translation {
@@ -149,11 +154,12 @@ fn instruction(guest: &Guest, frame: &mut GuestFrame, fault: InstructionFault, f
 }
 
 /// The guest executes at EL0 for the first time: notes when, and lets EL0 execute from here on. Another vCPU that
-/// faulted meanwhile finds it done and tries again.
-fn userspace_reached(guest: &Guest) {
+/// faulted meanwhile finds it done and tries again, once; `false` for a fetch that stage 2 forbids for good.
+fn userspace_reached(guest: &Guest) -> bool {
     let table = guest.stage2.lock();
     if !guest.awaits_userspace.swap(false, Ordering::AcqRel) {
-        return;
+        let again = guest.fetched_again.get(cpu::vcpu());
+        return again.is_some_and(|again| !again.swap(true, Ordering::Relaxed));
     }
     let ticks = cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed));
     guest.userspace.store(ticks.max(1), Ordering::Relaxed);
@@ -170,4 +176,5 @@ fn userspace_reached(guest: &Guest) {
             "EL0 could not be given back its right to execute"
         ));
     }
+    true
 }

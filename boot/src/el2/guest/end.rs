@@ -19,7 +19,7 @@ const LAST_DRAINS: usize = 16;
 
 /// Ends the run: called by the vCPU that asked for it. Other vCPUs stop when they come out; with stage 2 empty, a core
 /// that still sleeps in the guest reaches nothing when it wakes.
-pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
+pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Option<Reason>) -> ! {
     if guest.ending.swap(true, Ordering::AcqRel) {
         guest.platform.stop_core()
     }
@@ -37,10 +37,10 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome) -> ! {
         error!("the guest's DMA could not be shut down: {leftover}; its memory stays out of use");
     }
     take_back_memory(guest);
-    report(guest, outcome, None, run_us)
+    report(guest, outcome, reason, run_us)
 }
 
-/// Guest RAM goes back to Oche, is scrubbed and joins the pool: only where no device can reach it any more.
+/// Guest RAM goes back to Oche, joins the pool, which clears each frame before it gives it out: only where no device can reach it any more.
 fn take_back_memory(guest: &Guest) {
     let range = guest.ram.host();
     let (first, count) = (
@@ -52,7 +52,7 @@ fn take_back_memory(guest: &Guest) {
         .transfer_run(first, count, Owner::Guest(guest.id), Owner::Hypervisor)
     {
         // SAFETY: every frame was the guest's, unpinned, and is Oche's now; stage 2 no longer maps it.
-        Ok(()) => unsafe { FRAMES.add(range) },
+        Ok(()) => unsafe { FRAMES.release(range) },
         Err((frame, why)) => error!("frame {frame:?} of the guest cannot be taken back: {why}"),
     }
 }
@@ -91,7 +91,10 @@ fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) 
         tables_peak: dma.tables_peak,
         tables_refused: dma.tables_refused,
         faults: dma.faults,
-        faults_dropped: dma.faults_dropped,
+        faults_unshown: dma.faults_unshown,
+        faults_stray: dma.faults_stray,
+        faults_lost: guest.dma.lock().iommu.lost(),
+        targets_changed: guest.targets_changed(),
         frames_total: FRAMES.total(),
         frames_free_at_start: guest.frames_free_at_start,
         frames_free_at_end: FRAMES.free_frames(),

@@ -40,6 +40,9 @@ use super::{Counters, Guest, GuestRam, install};
 
 extern crate alloc;
 
+/// Two register pages of 64 KiB (IHI 0070, 6.1).
+const SMMU_WINDOW: u64 = 0x2_0000;
+
 /// The VMID of the only guest.
 const VMID: u64 = 1;
 
@@ -79,6 +82,11 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
             machine.cpus.len()
         ));
     }
+    if machine.cpus.first() != Some(&cpu::affinity()) {
+        return Err(sentence!(
+            "Oche was started on a core that is not the first in the device tree: the loader must start the first one"
+        ));
+    }
     if Ipa::new(config.ram_base) < RAM_FLOOR {
         return Err(sentence!(
             "guest {}: ram-base {:#x} lies among the devices, choose {RAM_FLOOR} or above",
@@ -87,6 +95,13 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         ));
     }
     let guards = Taken::out(from.run.guards_out)?;
+
+    if machine.smmu.registers.size() < SMMU_WINDOW {
+        return Err(sentence!(
+            "the SMMU's registers take {SMMU_WINDOW:#x} bytes, and the device tree gives {:#x}",
+            machine.smmu.registers.size()
+        ));
+    }
 
     // The IOMMU before anything that could make a device master the bus, then the bus.
     let registers: &'static SmmuWindow = Box::leak(Box::new(SmmuWindow(
@@ -145,7 +160,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
             .reserve(HostStream(route.host))
             .map_err(|error| sentence!("{}: {error}", route.function))?;
     }
-    let targets = targets(from.run.reveal, machine, ram, stage2.root().base())?;
+    let (targets, canaries) = targets(from.run.reveal, machine, ram, stage2.root().base())?;
     // From here on every frame belongs to the guest, and is back at its end.
     let frames_free_at_start =
         FRAMES.free_frames() + (from.ram.size() >> hv_core::addr::FRAME_SHIFT);
@@ -164,7 +179,9 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         };
         let settings = Settings {
             guest: from.id,
-            variant: &T8103,
+            variant: match config.dart {
+                config::DartModel::T8103 => &T8103,
+            },
             widening: Widening::Widen,
             shadow: from.run.shadow,
             guards: guards.dart,
@@ -211,6 +228,8 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         entered: AtomicU64::new(0),
         userspace: AtomicU64::new(0),
         awaits_userspace: AtomicBool::new(awaits_userspace),
+        fetched_again: [const { AtomicBool::new(false) }; MAX_VCPUS],
+        canaries,
         ending: AtomicBool::new(false),
         frames_free_at_start,
     };
@@ -235,9 +254,21 @@ fn routes(
 ) -> Result<ArrayVec<Route, { config::MAX_DEVICES }>, Sentence> {
     let mut routes = ArrayVec::new();
     for device in &config.devices {
-        let function = Function::from_rid(device.function.requester())
-            .filter(|function| found.find(*function).is_some())
-            .ok_or_else(|| sentence!("guest {} wants PCI function {}, and there is none: see the PCI lines above for what is there", config.name, device.function))?;
+        let name = config.name;
+        let known = Function::from_rid(device.function.requester())
+            .and_then(|function| found.find(function));
+        let known = known.ok_or_else(|| {
+            let wanted = device.function;
+            sentence!(
+                "guest {name} wants PCI function {wanted}, and there is none: see the PCI lines above for what is there"
+            )
+        })?;
+        let function = known.function;
+        if known.identity.bypasses_iommu() {
+            return Err(sentence!(
+                "PCI function {function} is a virtio device, whose DMA no IOMMU need see, so no guest may have it"
+            ));
+        }
         let host = machine
             .pci
             .stream_of(function)

@@ -33,6 +33,7 @@ pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, give_up};
 pub(super) use self::load::{Entry, Ingredients, load};
 pub(super) use self::memory::GuestRam;
+pub(super) use self::reveal::Canaries;
 pub(super) use self::stage2::StageTwoTlb;
 
 /// One guest. Fields behind a lock are changed by traps of any of its vCPUs; no trap holds two of the locks at once.
@@ -66,6 +67,10 @@ pub(super) struct Guest {
     pub(super) userspace: AtomicU64,
     /// Stage 2 still forbids EL0 to execute, so that its first instruction is seen.
     pub(super) awaits_userspace: AtomicBool,
+    /// Each vCPU may fault once on a fetch that has been allowed meanwhile.
+    pub(super) fetched_again: [AtomicBool; MAX_VCPUS],
+    /// Frames of Oche's own that were revealed, and what each of their words must still say at the end.
+    pub(super) canaries: Canaries,
     /// The run is over: a vCPU that comes out stays out.
     pub(super) ending: AtomicBool,
     pub(super) frames_free_at_start: u64,

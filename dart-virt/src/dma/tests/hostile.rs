@@ -263,6 +263,42 @@ mod without_guards {
     }
 
     #[test]
+    fn a_wide_address_is_cut_without_the_width_guard() {
+        let mut bench = without(Guard::AddressWidth);
+        bench.entry(ROOT, 0, table(LEAVES) | 1 << 36 | 1 << 50);
+        bench.entry(LEAVES, 0, leaf(20) | 1 << 36);
+        bench.entry(LEAVES, 1, leaf(21) | 1 << 39);
+        bench.entry(LEAVES, 2, leaf(22) | 1 << 12);
+        bench.attach(STREAM, ROOT);
+        assert_eq!(bench.iommu.access(DEVICE, 0, false), Some(host_page(20)));
+        assert_eq!(bench.iommu.access(DEVICE, PAGE, false), Some(host_page(21)));
+        assert_eq!(
+            bench.iommu.access(DEVICE, 2 * PAGE, false),
+            None,
+            "out of line is another matter"
+        );
+        bench.invalidate(2);
+        assert_eq!(bench.dma.counters().pages_mapped, 2, "what was seen stays");
+        bench.finish();
+    }
+
+    #[test]
+    fn every_guard_has_a_name() {
+        for (name, guard) in [
+            ("leaf-ownership", Guard::LeafOwnership),
+            ("table-ownership", Guard::TableOwnership),
+            ("table-limit", Guard::TableLimit),
+            ("default-deny", Guard::DefaultDeny),
+            ("address-width", Guard::AddressWidth),
+        ] {
+            assert_eq!(Guard::parse(name), Some(guard));
+            let without = Guards::default().without(guard);
+            assert!(!without.stands(guard) && Guards::default().stands(guard));
+        }
+        assert_eq!(Guard::parse("address"), None);
+    }
+
+    #[test]
     fn a_fresh_stream_bypasses_without_the_default_deny() {
         let bench = without(Guard::DefaultDeny);
         assert_eq!(bench.iommu.asked.last(), Some(&Asked::Bypass(DEVICE)));

@@ -158,7 +158,7 @@ fn a_fault_is_told_by_error_and_address_until_it_is_acknowledged() {
     assert_eq!(bench.read(0x54), 0);
     let counters = bench.dma.counters();
     assert_eq!(
-        (counters.faults, counters.faults_dropped),
+        (counters.faults, counters.faults_unshown),
         (2, 1),
         "the first one stays"
     );

@@ -130,7 +130,7 @@ pub(super) struct EventQueue {
     frame: Frame,
     ring: Ring,
     consumer: u32,
-    overflow_said: bool,
+    overflows: u64,
 }
 
 /// `EVENTQ_PROD.OVFLG` and `EVENTQ_CONS.OVACKFLG` (6.3.29, 6.3.30): they differ when events were
@@ -143,7 +143,7 @@ impl EventQueue {
             frame,
             ring: Ring::new(limit, 5),
             consumer: 0,
-            overflow_said: false,
+            overflows: 0,
         }
     }
 
@@ -153,6 +153,12 @@ impl EventQueue {
 
     pub(super) fn bits(&self) -> u32 {
         self.ring.bits
+    }
+
+    /// How often it was found to have overflowed. Once per acknowledgement: the SMMU does not tell
+    /// how many events were lost until then (7.4).
+    pub(super) fn overflows(&self) -> u64 {
+        self.overflows
     }
 
     /// The oldest event, taken out of the queue.
@@ -174,9 +180,11 @@ impl EventQueue {
             io.registers
                 .write32(offset::EVENTQ_CONS, self.consumer | overflow);
         }
-        if overflow != acknowledged && !self.overflow_said {
-            self.overflow_said = true;
-            log::warn!("the SMMU lost fault reports: its queue was full (said once)");
+        if overflow != acknowledged {
+            if self.overflows == 0 {
+                log::warn!("the SMMU lost fault reports: its queue was full (said once)");
+            }
+            self.overflows += 1;
         }
         fault
     }

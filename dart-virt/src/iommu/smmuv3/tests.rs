@@ -266,6 +266,30 @@ fn a_queue_that_stops_leaves_stale_what_was_stale_and_is_not_waited_for_again() 
 }
 
 #[test]
+fn a_stream_that_could_not_be_attached_is_denied_as_far_as_memory_goes() {
+    for (live, error) in [(false, false), (false, true), (true, false), (true, true)] {
+        let smmu = Smmu::leaked();
+        let mut driver = smmu.start().unwrap();
+        let root = table(smmu, 0, 0x4000, true);
+        let context = driver.open(root.root(), &T8103.geometry).unwrap();
+        if live {
+            driver.attach(HostStream(8), context).unwrap();
+        }
+        {
+            let mut state = smmu.state.lock().unwrap();
+            (state.stuck, state.error) = (!error, error);
+        }
+        smmu.take();
+        assert_eq!(
+            driver.attach(HostStream(8), context),
+            Err(AttachError::Hung)
+        );
+        assert_eq!(smmu.translate(8, 0, false), Err(0x04));
+        assert_eq!(smmu.take().last(), Some(&Seen::Fence), "and it is told so");
+    }
+}
+
+#[test]
 fn events_are_reported_in_order_with_stream_address_and_direction() {
     let smmu = Smmu::leaked();
     let mut driver = smmu.start().unwrap();
@@ -298,14 +322,20 @@ fn events_are_reported_in_order_with_stream_address_and_direction() {
 }
 
 #[test]
-fn an_overflow_of_the_event_queue_is_acknowledged() {
+fn an_overflow_of_the_event_queue_is_acknowledged_and_counted() {
     let smmu = Smmu::leaked();
     let mut driver = smmu.start().unwrap();
+    assert_eq!((driver.next_fault(), driver.lost()), (None, 0));
     smmu.record(0x10, 8, 0, false);
     smmu.set(0x1_00a8, smmu.get(0x1_00a8) | 1 << 31);
     assert!(driver.next_fault().is_some());
     assert_eq!(smmu.get(0x1_00ac) >> 31, 1);
-    assert_eq!(driver.next_fault(), None);
+    assert_eq!((driver.next_fault(), driver.lost()), (None, 1));
+    // The flag turns over at each overflow; once more, and it is clear again.
+    smmu.set(0x1_00a8, smmu.get(0x1_00a8) & !(1 << 31));
+    assert_eq!((driver.next_fault(), driver.lost()), (None, 2));
+    assert_eq!(smmu.get(0x1_00ac) >> 31, 0);
+    assert_eq!((driver.next_fault(), driver.lost()), (None, 2));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
 
-use super::{barrier, read_register, write_register};
+use super::{barrier, read_register, tlb, write_register};
 use crate::trap::{GuestEntry, Injected, enter_el1};
 
 /// The registers that a trap saves and an entry restores; laid out as `vectors.S` expects.
@@ -150,6 +150,8 @@ pub fn prepare(stage2: StageTwo, affinity: u64) {
     write_register!("s3_4_c12_c9_5", 0b1001);
     write_register!("s3_4_c12_c11_0", 0); // ICH_HCR_EL2: no virtual interface
     barrier::isb();
+    // Firmware may have used the same VMID.
+    tlb::invalidate_guest_here();
 }
 
 /// MDCR_EL2: the PMU, SPE and trace are hidden from the guest, so they trap; HPMN must name the counters that exist.

@@ -15,8 +15,21 @@ pub fn invalidate_guest() {
     barrier::isb();
 }
 
+/// The same, on this core alone: what may be left from before a guest's first entry on it.
+pub fn invalidate_guest_here() {
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "tlbi vmalls12e1",
+            "dsb nsh",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    };
+}
+
 /// The translations of `bytes` bytes from `from`, on every core; returns when it is done. Past
-/// [`RANGE_LIMIT`] pages of 4 KiB all of the guest's are dropped instead.
+/// [`RANGE_LIMIT`] pages all of the guest's are dropped instead.
 pub fn invalidate_guest_range(from: Ipa, bytes: u64, granule: u64) {
     if bytes / granule > RANGE_LIMIT {
         return invalidate_guest();
