@@ -130,6 +130,12 @@ impl Dart {
             .write32(TTBR + 16 * u64::from(self.stream) + 4 * index as u64, value);
     }
 
+    /// Takes a TTBR away that [`Dart::root`] did not make.
+    pub(super) fn clear_ttbr(&self, index: usize) {
+        let register = TTBR + 16 * u64::from(self.stream) + 4 * index as u64;
+        self.registers.write32(register, 0);
+    }
+
     /// Maps a page for reading and writing. In force after [`Dart::invalidate`].
     pub(super) fn map(&mut self, iova: u64, page: Page) -> Result<(), OutOfPages> {
         self.set_leaf(iova, page.address() | VALID | WHOLE_PAGE)

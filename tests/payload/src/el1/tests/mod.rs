@@ -37,6 +37,7 @@ const TESTS: &[(&str, Test)] = &[
     ("mmio-leaf", leaves::mmio),
     ("high-address-leaf", leaves::high_address),
     ("table-outside-ram", tables::outside_ram),
+    ("root-outside-ram", tables::root_outside_ram),
     ("self-table", tables::to_itself),
     ("table-flood", tables::too_many),
     ("lpi", lpi::lpi),

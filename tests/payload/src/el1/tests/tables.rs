@@ -1,7 +1,7 @@
 //! Table pointers to where no table is.
 
 use super::Finding;
-use crate::el1::bench::{Bench, Failure, fact, must};
+use crate::el1::bench::{Bench, Failure, Seen, fact, must};
 use crate::el1::console::say;
 use crate::el1::dart::{VALID, WHOLE_PAGE};
 use crate::el1::memory::{PAGE_SIZE, PAGE_WORDS};
@@ -59,24 +59,63 @@ pub(super) fn outside_ram(bench: &mut Bench) -> Result<Finding, Failure> {
     Ok(Finding::Contained)
 }
 
+/// A TTBR that names no memory of the guest's: nothing can be reached through it.
+pub(super) fn root_outside_ram(bench: &mut Bench) -> Result<Finding, Failure> {
+    /// A TTBR that no other test uses.
+    const OTHER: usize = 3;
+    let foreign = bench.target("oche,target-table")?;
+    let registers = bench.machine.dart.ok_or(Failure::NoDart)?;
+    let iova = (OTHER as u64) << 36 | IOVA;
+    for root in [foreign, registers, 0, 0xf_ffff_c000] {
+        let rig = bench.rig()?;
+        rig.dart()?.set_ttbr(OTHER, root);
+        rig.dart()?.invalidate();
+        rig.forget_faults()?;
+        let seen = rig.look(iova, PAGE_SIZE)?;
+        must(seen.is_nothing(), "the drive read something")?;
+        let fault = rig.fault_at(iova)?;
+        fact!(bench, "{root:#x} is no root: {fault}");
+        let rig = bench.rig()?;
+        rig.dart()?.clear_ttbr(OTHER);
+        rig.dart()?.invalidate();
+        rig.forget_faults()?;
+        rig.round_trip()?;
+    }
+    Ok(Finding::Contained)
+}
+
 /// A first-level table whose every entry points to itself: 2048 second-level tables, each of which
-/// is a page of 2048 leaves to itself. Oche takes as many as its limit allows, and goes on.
+/// is a page of 2048 leaves to itself. The first of them lead to that page, which is the guest's own;
+/// past Oche's limit they are not followed, and lead nowhere.
 pub(super) fn to_itself(bench: &mut Bench) -> Result<Finding, Failure> {
     let rig = bench.rig()?;
     let root = rig.dart()?.root(ROOT)?;
+    let word = root.address() | VALID;
     for index in 0..PAGE_WORDS {
-        root.write(index, root.address() | VALID);
+        root.write(index, word);
     }
     rig.dart()?.invalidate();
+    rig.forget_faults()?;
+    let at = |index: u64| (ROOT as u64) << 36 | index << 25 | PAGE_SIZE;
+    let is_itself = |seen: &Seen| (0..PAGE_WORDS).all(|index| seen.page.read(index) == word);
+    let first = is_itself(&rig.look(at(0), PAGE_SIZE)?);
+    let seen = rig.look(at(2047), PAGE_SIZE)?;
+    let last = is_itself(&seen);
+    if !last {
+        must(seen.is_nothing(), "the drive read something else")?;
+        let fault = rig.fault_at(at(2047))?;
+        fact!(bench, "past the limit it leads nowhere: {fault}");
+    }
+    let rig = bench.rig()?;
+    rig.forget_faults()?;
     // What is mapped honestly must not suffer.
     rig.round_trip()?;
-    rig.dart()?.invalidate();
     for index in 0..PAGE_WORDS {
         root.write(index, 0);
     }
     rig.dart()?.invalidate();
-    rig.round_trip()?;
     rig.forget_faults()?;
+    rig.round_trip()?;
     // The room that it took is free again: an honest table under the same root.
     let page = bench.page()?;
     let rig = bench.rig()?;
@@ -91,7 +130,12 @@ pub(super) fn to_itself(bench: &mut Bench) -> Result<Finding, Failure> {
         arrived,
         "after the tables were taken back an honest one is refused",
     )?;
-    Ok(Finding::Works)
+    must(first, "the first leaf does not lead to the table itself")?;
+    Ok(if last {
+        Finding::Reached
+    } else {
+        Finding::Contained
+    })
 }
 
 /// A first-level table whose every entry points to one honest table, so that a page appears 2048
