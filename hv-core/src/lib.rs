@@ -14,5 +14,6 @@ pub mod redistributor;
 pub mod stage2;
 pub mod table;
 pub mod trap;
+pub mod vgic;
 
 pub use addr::{Frame, Iova, Ipa, Pa};

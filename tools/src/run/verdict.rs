@@ -70,6 +70,13 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> (Status, String) {
         }
         End::PoweredOff => {}
     }
+    if summary.targets_changed != 0 && !summary.guards_out {
+        let changed = summary.targets_changed;
+        return (
+            Status::OcheStopped,
+            format!("BREACH: {changed} frames of Oche's own were changed by a device of the guest"),
+        );
+    }
     let faults = summary
         .faults
         .saturating_add(summary.faults_stray)
@@ -185,6 +192,7 @@ mod tests {
         assert_eq!(with(|s| s.outcome = End::Panicked), Status::OcheStopped);
         assert_eq!(with(|s| s.faults = 1), Status::Faulted);
         assert_eq!(with(|s| s.faults_lost = 1), Status::Faulted);
+        assert_eq!(with(|s| s.targets_changed = 1), Status::OcheStopped);
         assert_eq!(with(|s| s.pages_pinned = 1), Status::Unbalanced);
         assert_eq!(with(|s| s.frames_free_at_end = 1), Status::Unbalanced);
         assert_eq!(status(None, &guest, OVER), Status::OcheStopped);
