@@ -57,6 +57,8 @@ pub struct DataAccess {
     pub write: bool,
     /// The access was a translation-table walk of the guest itself (S1PTW).
     pub walk: bool,
+    /// The instruction has 32 bits (IL); in AArch32 it may have 16.
+    pub long: bool,
     /// The transfer register and width, where the syndrome has them (ISV).
     pub transfer: Option<Transfer>,
 }
@@ -126,6 +128,7 @@ pub fn decode(esr: u64, far: u64, hpfar: u64) -> Exit {
             cause: StageTwoCause::of(iss),
             write: iss & (1 << 6) != 0,
             walk: iss & (1 << 7) != 0,
+            long: esr & (1 << 25) != 0,
             transfer: (iss & (1 << 24) != 0).then_some(Transfer {
                 bytes: 1 << ((iss >> 22) & 3),
                 register: ((iss >> 16) & 0x1f) as u8,

@@ -87,7 +87,7 @@ pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, fa
             .map(|value| frame.set(transfer.register, transfer.loaded(value)))
     };
     match answered {
-        Some(()) => frame.step(),
+        Some(()) => frame.step(access.long),
         None => frame.inject(nothing_there),
     }
 }

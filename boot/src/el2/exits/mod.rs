@@ -58,12 +58,12 @@ extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
         }
         Exit::Smc => {
             guest.counters.smc.add();
-            frame.step();
+            frame.step(true);
             call(guest, frame);
         }
         Exit::Wait => {
             guest.counters.wfx.add();
-            frame.step();
+            frame.step(true);
         }
         Exit::SystemRegister(access) => {
             guest.counters.sysreg.add();
@@ -128,9 +128,9 @@ fn system_register(frame: &mut GuestFrame, access: SysReg) {
     match emulate(access, cpu::id_register) {
         Emulated::Read(value) => {
             frame.set(access.register, value);
-            frame.step();
+            frame.step(true);
         }
-        Emulated::Ignored => frame.step(),
+        Emulated::Ignored => frame.step(true),
         Emulated::Undefined => frame.inject(Injected::Undefined),
     }
 }

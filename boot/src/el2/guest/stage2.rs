@@ -1,9 +1,12 @@
 //! The guest's stage 2: what is mapped at its start, and emptied at its end.
 
 use boot::machine::Machine;
+use boot::range::PaRange;
 use hv_core::arch::aarch64::mmio::Mmio;
 use hv_core::arch::aarch64::tlb;
-use hv_core::layout::{GICD_BASE, GICD_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE, UART_BASE};
+use hv_core::layout::{
+    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE, UART_BASE, UART_SIZE,
+};
 use hv_core::pci::VirtualBus;
 use hv_core::stage2::{Stage2, Stage2Attributes};
 use hv_core::table::{Run, Table, Tlb};
@@ -54,8 +57,19 @@ pub(super) fn map_devices(
     redistributors: &[Mmio],
     bus: &VirtualBus,
 ) -> Result<(), Sentence> {
+    let page = table.geometry().page_size();
     let map = |input: Ipa, output: Pa, bytes: u64| {
-        let bytes = bytes.next_multiple_of(hv_core::addr::FRAME_SIZE);
+        let bytes = bytes.next_multiple_of(page);
+        // Whole pages only: what shares a page with the device would be the guest's too.
+        let shared = machine
+            .ram
+            .iter()
+            .any(|ram| PaRange::new(output, bytes).is_none_or(|window| ram.overlaps(&window)));
+        if shared || !output.get().is_multiple_of(page) {
+            return Err(sentence!(
+                "the device at {output} does not lie on pages of its own, so no guest can be given it"
+            ));
+        }
         let run = Run {
             input: input.get(),
             output,
@@ -68,11 +82,7 @@ pub(super) fn map_devices(
             })
     };
     map(GICD_BASE, machine.gic.distributor.start(), GICD_SIZE)?;
-    map(
-        UART_BASE,
-        machine.console.registers.start().frame_base(),
-        hv_core::layout::UART_SIZE,
-    )?;
+    map(UART_BASE, machine.console.registers.start(), UART_SIZE)?;
     for (nth, frame) in redistributors.iter().enumerate() {
         let ipa = GICR_BASE.checked_add(nth as u64 * GICR_STRIDE + GICR_FRAME);
         let sgi = frame.base().checked_add(GICR_FRAME);

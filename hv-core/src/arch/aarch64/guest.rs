@@ -1,6 +1,7 @@
 //! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
 
 use super::{barrier, read_register, tlb, write_register};
+use crate::trap::access::stepped;
 use crate::trap::{GuestEntry, Injected, enter_el1};
 
 /// The registers that a trap saves and an entry restores; laid out as `vectors.S` expects.
@@ -46,9 +47,9 @@ impl GuestFrame {
         }
     }
 
-    /// Steps over the trapped instruction (AArch64: four bytes).
-    pub const fn step(&mut self) {
-        self.pc = self.pc.wrapping_add(4);
+    /// Steps over the trapped instruction of 32 (`long`) or 16 bits.
+    pub const fn step(&mut self, long: bool) {
+        (self.pc, self.pstate) = stepped(self.pc, self.pstate, long);
     }
 
     /// Is the guest at EL0?
