@@ -1,19 +1,13 @@
 //! Starting and stopping cores: one vCPU is pinned to each.
 
 use hv_core::Pa;
-use hv_core::addr::FRAME_SIZE;
 use hv_core::arch::aarch64::guest::{self as vcpu, GuestFrame};
 use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::arch::aarch64::{cache, core as cpu};
-use hv_core::frames::Frames;
 
-use super::allocator::FRAMES;
 use super::guest::Guest;
 use super::image;
 use super::platform::StartRefused;
-
-/// log2 of the frames of a started core's stack.
-const STACK_ORDER: u32 = 2;
 
 /// What a core finds through `x0` when it starts with its MMU off; the first two fields as `entry.S` reads them.
 #[repr(C)]
@@ -23,21 +17,6 @@ struct CoreStart {
     vcpu: usize,
     entry: u64,
     context: u64,
-}
-
-/// The stack of a core that is started later. Its [`CoreStart`] lies at the bottom.
-#[derive(Clone, Copy)]
-pub(super) struct Stack {
-    bottom: Pa,
-}
-
-impl Stack {
-    /// A stack that is never given back: a core that sleeps may still stand on it.
-    pub(super) fn new() -> Option<Self> {
-        Some(Self {
-            bottom: FRAMES.allocate_contiguous(STACK_ORDER)?.base(),
-        })
-    }
 }
 
 /// Starts vCPU `index` of `guest` at `entry` with `context` in `x0`.
@@ -51,7 +30,7 @@ pub(super) fn start(
     else {
         return Err(StartRefused);
     };
-    let stack_top = stack.bottom.get() + (FRAME_SIZE << STACK_ORDER);
+    let stack_top = stack.top().get();
     let start = CoreStart {
         stack_top,
         mmu: &raw const guest.mmu,
@@ -61,15 +40,15 @@ pub(super) fn start(
     };
     // SAFETY: the bottom of the stack belongs to this vCPU; PSCI's state machine lets one `CPU_ON` at a time through,
     // and a core that is still on its way off uses the top of the stack, not the bottom.
-    unsafe { (stack.bottom.get() as *mut CoreStart).write(start) };
-    cache::clean_and_invalidate(stack.bottom, size_of::<CoreStart>() as u64);
+    unsafe { (stack.bottom().get() as *mut CoreStart).write(start) };
+    cache::clean_and_invalidate(stack.bottom(), size_of::<CoreStart>() as u64);
     cache::clean_and_invalidate(
         Pa::new(&raw const guest.mmu as u64),
         size_of::<MmuRegisters>() as u64,
     );
     guest
         .platform
-        .start_core(*affinity, image::secondary_entry(), stack.bottom)
+        .start_core(*affinity, image::secondary_entry(), stack.bottom())
 }
 
 /// A started core, MMU on, on its own stack.

@@ -17,6 +17,7 @@ mod ram;
 #[cfg(feature = "guards-out")]
 mod sabotage;
 mod sentence;
+mod stack;
 mod start;
 
 use arrayvec::ArrayVec;

@@ -10,7 +10,7 @@ use hv_core::pci::Function;
 
 use super::super::sentence::{Sentence, sentence};
 use super::GuestRam;
-use super::load::{Ingredients, Route};
+use super::ingredients::{Ingredients, Route};
 
 /// Kernel, ramdisk and device tree into the guest's RAM, everything else zero, and all of it visible to a core whose
 /// caches are off.

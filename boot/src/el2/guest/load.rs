@@ -9,15 +9,12 @@ use boot::range::PaRange;
 use dart_virt::iommu::smmuv3::Smmuv3;
 use dart_virt::variant::T8103;
 use dart_virt::{GuestDma, Host, HostStream, Settings, StreamId, Widening};
-use guest_abi::bundle;
-use guest_abi::config::{self, GuestConfig, RunConfig};
+use guest_abi::config::{self, GuestConfig};
 use hv_core::Ipa;
 use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
-use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::layout::{BAR_BASE, BAR_SIZE, RAM_FLOOR};
-use hv_core::ownership::{GuestId, Ownership};
 use hv_core::pci::{Bus, Function, VirtualBus};
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::{self, Granule, Stage2};
@@ -26,13 +23,13 @@ use log::info;
 use spin::Mutex;
 
 use super::super::allocator::FRAMES;
-use super::super::cores::Stack;
 use super::super::pci::{ecam, scan};
-use super::super::platform::Platform;
 use super::super::sentence::{Sentence, sentence};
+use super::super::stack::Stack;
 use super::dma::{Dma, SmmuWindow, SystemFence};
 use super::files::fill_ram;
 use super::guards::Taken;
+use super::ingredients::{Ingredients, Route};
 use super::redistributors::redistributors;
 use super::reveal::targets;
 use super::stage2::{address_bits, map_devices, map_ram};
@@ -45,20 +42,6 @@ const SMMU_WINDOW: u64 = 0x2_0000;
 
 /// The VMID of the only guest.
 const VMID: u64 = 1;
-
-/// What a guest is made from.
-pub(in crate::el2) struct Ingredients<'a> {
-    pub(in crate::el2) tree: &'static [u8],
-    pub(in crate::el2) machine: &'a Machine,
-    pub(in crate::el2) run: &'a RunConfig<'a>,
-    pub(in crate::el2) files: bundle::Guest<'a>,
-    pub(in crate::el2) config: &'a GuestConfig<'a>,
-    pub(in crate::el2) id: GuestId,
-    pub(in crate::el2) ram: PaRange,
-    pub(in crate::el2) ownership: Ownership<'static>,
-    pub(in crate::el2) platform: &'static dyn Platform,
-    pub(in crate::el2) mmu: MmuRegisters,
-}
 
 /// A guest that is ready to be entered.
 pub(in crate::el2) struct Entry {
@@ -238,13 +221,6 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         kernel: placement.kernel,
         tree: placement.tree,
     })
-}
-
-/// One of the guest's PCI functions: the stream of its DART, and the host IOMMU's.
-pub(super) struct Route {
-    pub(super) function: Function,
-    pub(super) stream: u8,
-    pub(super) host: u32,
 }
 
 fn routes(

@@ -5,6 +5,7 @@ mod dma;
 mod end;
 mod files;
 mod guards;
+mod ingredients;
 mod load;
 mod memory;
 mod redistributors;
@@ -24,14 +25,15 @@ use hv_core::stage2::Stage2;
 use hv_core::table::Table;
 use spin::{Mutex, Once};
 
-use super::cores::Stack;
 use super::pci::Ecam;
 use super::platform::Platform;
+use super::stack::Stack;
 
 pub(super) use self::counters::Counters;
 pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, give_up};
-pub(super) use self::load::{Entry, Ingredients, load};
+pub(super) use self::ingredients::Ingredients;
+pub(super) use self::load::{Entry, load};
 pub(super) use self::memory::GuestRam;
 pub(super) use self::reveal::Canaries;
 pub(super) use self::stage2::StageTwoTlb;

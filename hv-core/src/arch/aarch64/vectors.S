@@ -19,6 +19,23 @@
     b       own_fault
 .endm
 
+// Where `GuestFrame` has them.
+.macro save_x2_to_x27
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+.endm
+
 .section .text.vectors, "ax"
 .balign 0x800
 .global oche_vectors
@@ -41,19 +58,7 @@ oche_vectors:
     guest_entry 3
 
 guest_exit:
-    stp     x2, x3, [sp, #16]
-    stp     x4, x5, [sp, #32]
-    stp     x6, x7, [sp, #48]
-    stp     x8, x9, [sp, #64]
-    stp     x10, x11, [sp, #80]
-    stp     x12, x13, [sp, #96]
-    stp     x14, x15, [sp, #112]
-    stp     x16, x17, [sp, #128]
-    stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
-    stp     x22, x23, [sp, #176]
-    stp     x24, x25, [sp, #192]
-    stp     x26, x27, [sp, #208]
+    save_x2_to_x27
     stp     x28, x29, [sp, #224]
     mrs     x1, elr_el2
     stp     x30, x1, [sp, #240]
@@ -97,19 +102,7 @@ own_fault:
     add     x29, x29, :lo12:__stack_emergency_top
     mov     sp, x29
     sub     sp, sp, #(34 * 8)
-    stp     x2, x3, [sp, #16]
-    stp     x4, x5, [sp, #32]
-    stp     x6, x7, [sp, #48]
-    stp     x8, x9, [sp, #64]
-    stp     x10, x11, [sp, #80]
-    stp     x12, x13, [sp, #96]
-    stp     x14, x15, [sp, #112]
-    stp     x16, x17, [sp, #128]
-    stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
-    stp     x22, x23, [sp, #176]
-    stp     x24, x25, [sp, #192]
-    stp     x26, x27, [sp, #208]
+    save_x2_to_x27
     stp     x28, xzr, [sp, #224]
     mrs     x2, tpidr_el0
     stp     x2, x1, [sp]
