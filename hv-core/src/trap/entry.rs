@@ -1,12 +1,17 @@
 //! Taking an exception to EL1 on the guest's behalf (Arm ARM D1.3.6 and `AArch64.TakeException`).
 
+/// The fault status code of a synchronous External abort.
+pub const EXTERNAL_ABORT: u8 = 0x10;
+
 /// What Oche gives a guest in place of what it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injected {
     /// The instruction does not exist.
     Undefined,
-    /// A data access that nothing answers: synchronous external abort.
+    /// A data access that does not end well.
     DataAbort {
+        /// The data fault status code: [`EXTERNAL_ABORT`] where nothing answers.
+        status: u8,
         /// The virtual address, for `FAR_EL1`.
         address: u64,
         /// It was a store.
@@ -59,9 +64,13 @@ pub const fn enter_el1(what: Injected, pstate: u64, vbar: u64, sctlr: u64) -> Gu
     };
     let (class, iss, far) = match what {
         Injected::Undefined => (0x00, 0, None),
-        Injected::DataAbort { address, write } => (
+        Injected::DataAbort {
+            status,
+            address,
+            write,
+        } => (
             if from_el0 { 0x24 } else { 0x25 },
-            ((write as u64) << 6) | 0x10,
+            ((write as u64) << 6) | (status & 0x3f) as u64,
             Some(address),
         ),
         Injected::FetchAbort { address } => {
@@ -102,6 +111,7 @@ mod tests {
     #[test]
     fn an_abort_says_who_and_where() {
         let what = Injected::DataAbort {
+            status: EXTERNAL_ABORT,
             address: 0x55,
             write: true,
         };

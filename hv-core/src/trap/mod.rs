@@ -6,6 +6,6 @@ pub mod instruction;
 mod syndrome;
 mod sysreg;
 
-pub use entry::{GuestEntry, Injected, enter_el1};
+pub use entry::{EXTERNAL_ABORT, GuestEntry, Injected, enter_el1};
 pub use syndrome::{DataAccess, Exit, InstructionFault, StageTwoCause, Transfer, decode};
 pub use sysreg::{Emulated, Encoding, SysReg, emulate};

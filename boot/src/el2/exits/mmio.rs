@@ -1,13 +1,17 @@
 //! Loads and stores that stage 2 stopped: emulated devices, and addresses where nothing is.
 
+use dart_virt::seams::GuestMemory;
 use hv_core::addr::Ipa;
-use hv_core::arch::aarch64::guest::GuestFrame;
+use hv_core::arch::aarch64::guest::{GuestFrame, Vectors};
+use hv_core::arch::aarch64::{barrier, core as cpu, translate};
 use hv_core::layout::{
     DART_BASE, DART_SIZE, ECAM_BASE, ECAM_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE,
 };
 use hv_core::pci::{self, ConfigEffect};
 use hv_core::redistributor::{self, Access};
-use hv_core::trap::{DataAccess, Injected, StageTwoCause};
+use hv_core::trap::access::{Abort, Bus, Cause, Fault, Memory, Plan, Situation, plan};
+use hv_core::trap::instruction::Ordering;
+use hv_core::trap::{DataAccess, EXTERNAL_ABORT, Injected, StageTwoCause};
 
 use super::super::allocator::FRAMES;
 use super::super::guest::Guest;
@@ -36,13 +40,9 @@ fn device_at(ipa: Ipa) -> Option<Device> {
 }
 
 /// A load or store that stage 2 stopped.
-pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, far: u64) {
-    let nothing_there = Injected::DataAbort {
-        address: far,
-        write: access.write,
-    };
-    let device = device_at(access.ipa)
-        .filter(|_| !access.walk && access.cause == StageTwoCause::Translation);
+pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, esr: u64, far: u64) {
+    let fault = Fault::of(esr, far);
+    let device = device_at(access.ipa).filter(|_| access.cause == StageTwoCause::Translation);
     let Some(device) = device else {
         guest.counters.stage2_other.add();
         // An entry that became valid between the fault and now: the access is simply made again.
@@ -58,7 +58,11 @@ pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, fa
             "guest at {:#x}: nothing answers at {} ({:?})",
             frame.pc, access.ipa, access.cause
         ));
-        return frame.inject(nothing_there);
+        return frame.inject(Injected::DataAbort {
+            status: EXTERNAL_ABORT,
+            address: far,
+            write: access.write,
+        });
     };
     let counter = match device {
         Device::Dart(_) => &guest.counters.dart,
@@ -66,29 +70,110 @@ pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, fa
         Device::ConfigSpace(_) => &guest.counters.pci,
     };
     counter.add();
-    let Some(transfer) = access.transfer else {
-        complain(format_args!(
-            "guest at {:#x}: an access to {} that its syndrome does not describe",
-            frame.pc, access.ipa
-        ));
-        return frame.inject(nothing_there);
-    };
-    let answered = if access.write {
-        let value = frame.get(transfer.register);
-        let bits = u32::from(transfer.bytes) * 8;
-        let value = if bits == 64 {
-            value
-        } else {
-            value & ((1 << bits) - 1)
-        };
-        store(guest, device, transfer.bytes, value)
+    answer(guest, frame, &fault, access.ipa);
+}
+
+/// Ends an access to an emulated device as hardware would (`docs/machine.md`).
+fn answer(guest: &Guest, frame: &mut GuestFrame, fault: &Fault, ipa: Ipa) {
+    // Most accesses are of one register and aligned, and need nothing but the syndrome.
+    let plain = fault
+        .described
+        .is_some_and(|transfer| fault.address.is_multiple_of(transfer.bytes.into()));
+    let memory = if plain && !fault.may_straddle() {
+        Memory::Device
+    } else if let Some(memory) = Memory::of_par(translate::stage1(fault.address)) {
+        memory
     } else {
-        load(guest, device, transfer.bytes)
-            .map(|value| frame.set(transfer.register, transfer.loaded(value)))
+        return; // the guest has changed its tables meanwhile: it takes its own fault when it tries again
     };
-    match answered {
-        Some(()) => frame.step(access.long),
-        None => frame.inject(nothing_there),
+    let aarch32 = frame.is_aarch32();
+    let straddles = fault.may_straddle() && memory == Memory::Normal;
+    let word = if (fault.needs_instruction() || straddles) && !aarch32 {
+        let Some(word) = fetch(guest, frame.pc) else {
+            return; // likewise
+        };
+        Some(word)
+    } else {
+        None
+    };
+    let situation = Situation {
+        pc: frame.pc,
+        memory,
+        big_endian: frame.is_big_endian(),
+        aarch32,
+    };
+    let ended = match plan(fault, word, frame, &situation) {
+        Plan::Run(run) => {
+            // A device's access is in order with itself; with memory it is if the instruction says so.
+            let ordered = run.ordering() != Ordering::PLAIN;
+            if ordered {
+                barrier::dsb_sy();
+            }
+            let ended = run.complete(frame, &mut Vectors, &mut GuestBus { guest, fault, ipa });
+            if ordered {
+                barrier::dsb_sy();
+            }
+            ended
+        }
+        Plan::Skip => Ok(()),
+        Plan::Abort(abort) => Err(abort),
+        Plan::Again => {
+            let Some(repeats) = guest.repeats.get(cpu::vcpu()) else {
+                return;
+            };
+            if !repeats.lock().is_repeated(frame.pc, word, fault) {
+                return;
+            }
+            let (address, write) = (fault.address, fault.write);
+            Err(Abort {
+                cause: Cause::External,
+                address,
+                write,
+            })
+        }
+    };
+    if let Some(repeats) = guest.repeats.get(cpu::vcpu()) {
+        repeats.lock().forget();
+    }
+    match ended {
+        Ok(()) => frame.step(fault.long),
+        Err(abort) => frame.inject(Injected::DataAbort {
+            status: abort.cause.fault_status(),
+            address: abort.address,
+            write: abort.write,
+        }),
+    }
+}
+
+/// The instruction at `pc`, read once, through the guest's own translation and out of its RAM.
+fn fetch(guest: &Guest, pc: u64) -> Option<u32> {
+    let at = translate::output(translate::stage1(pc), pc)?;
+    let word = guest.ram.load_u64(Ipa::new(at.get() & !7)).ok()?;
+    Some((word >> ((at.get() & 4) * 8) & 0xffff_ffff) as u32)
+}
+
+/// What an access reaches: emulated devices, and nothing else. One that begins in a device's page and ends in RAM, or
+/// the other way round, is refused there.
+struct GuestBus<'a> {
+    guest: &'a Guest,
+    fault: &'a Fault,
+    ipa: Ipa,
+}
+
+impl GuestBus<'_> {
+    fn device(&self, address: u64) -> Option<Device> {
+        let here = self.fault.ipa_of(address, self.ipa);
+        device_at(here.or_else(|| translate::output(translate::stage1(address), address))?)
+    }
+}
+
+impl Bus for GuestBus<'_> {
+    fn load(&mut self, address: u64, bytes: u8) -> Option<u64> {
+        load(self.guest, self.device(address)?, bytes)
+    }
+
+    fn store(&mut self, address: u64, bytes: u8, value: u64) -> Option<()> {
+        store(self.guest, self.device(address)?, bytes, value)
     }
 }
 

@@ -69,7 +69,7 @@ extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
             guest.counters.sysreg.add();
             system_register(frame, access);
         }
-        Exit::Data(access) => mmio::data(guest, frame, access, far),
+        Exit::Data(access) => mmio::data(guest, frame, access, esr, far),
         Exit::Instruction(fault) => instruction(guest, frame, fault, far),
         Exit::Hidden => {
             guest.counters.other.add();

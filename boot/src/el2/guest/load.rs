@@ -19,6 +19,7 @@ use hv_core::pci::{Bus, Function, VirtualBus};
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::{self, Granule, Stage2};
 use hv_core::table::Table;
+use hv_core::trap::access::Repeats;
 use log::info;
 use spin::Mutex;
 
@@ -212,6 +213,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         userspace: AtomicU64::new(0),
         awaits_userspace: AtomicBool::new(awaits_userspace),
         fetched_again: [const { AtomicBool::new(false) }; MAX_VCPUS],
+        repeats: [const { Mutex::new(Repeats::NONE) }; MAX_VCPUS],
         canaries,
         ending: AtomicBool::new(false),
         frames_free_at_start,

@@ -23,6 +23,7 @@ use hv_core::pci::VirtualBus;
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::Stage2;
 use hv_core::table::Table;
+use hv_core::trap::access::Repeats;
 use spin::{Mutex, Once};
 
 use super::pci::Ecam;
@@ -71,6 +72,8 @@ pub(super) struct Guest {
     pub(super) awaits_userspace: AtomicBool,
     /// Each vCPU may fault once on a fetch that has been allowed meanwhile.
     pub(super) fetched_again: [AtomicBool; MAX_VCPUS],
+    /// Each vCPU's instructions that were executed again because they were not what had trapped.
+    pub(super) repeats: [Mutex<Repeats>; MAX_VCPUS],
     /// Frames of Oche's own that were revealed, and what each of their words must still say at the end.
     pub(super) canaries: Canaries,
     /// The run is over: a vCPU that comes out stays out.

@@ -1,7 +1,7 @@
 //! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
 
 use super::{barrier, read_register, tlb, write_register};
-use crate::trap::access::stepped;
+use crate::trap::access::{GeneralRegisters, VectorRegisters, stepped};
 use crate::trap::{GuestEntry, Injected, enter_el1};
 
 /// The registers that a trap saves and an entry restores; laid out as `vectors.S` expects.
@@ -75,6 +75,78 @@ impl GuestFrame {
         }
         self.pc = pc;
         self.pstate = pstate;
+    }
+}
+
+impl GuestFrame {
+    /// Is the guest in AArch32? Only EL0 can be.
+    pub const fn is_aarch32(&self) -> bool {
+        self.pstate & (1 << 4) != 0
+    }
+
+    /// Are its data accesses big-endian?
+    pub fn is_big_endian(&self) -> bool {
+        if self.is_aarch32() {
+            return self.pstate & (1 << 9) != 0;
+        }
+        // SCTLR_EL1.E0E and EE.
+        let bit = if self.at_el0() { 24 } else { 25 };
+        read_register!("s3_5_c1_c0_0") & (1 << bit) != 0
+    }
+
+    /// PSTATE.SP: the stack pointer in use is `SP_EL1`. Never at EL0.
+    const fn uses_sp_el1(&self) -> bool {
+        self.pstate & 0b1_1111 == 0b101
+    }
+}
+
+impl GeneralRegisters for GuestFrame {
+    fn read(&self, n: u8) -> u64 {
+        self.get(n)
+    }
+
+    fn write(&mut self, n: u8, value: u64) {
+        self.set(n, value);
+    }
+
+    fn read_sp(&self) -> u64 {
+        if self.uses_sp_el1() {
+            read_register!("sp_el1")
+        } else {
+            read_register!("sp_el0")
+        }
+    }
+
+    fn write_sp(&mut self, value: u64) {
+        if self.uses_sp_el1() {
+            write_register!("sp_el1", value);
+        } else {
+            write_register!("sp_el0", value);
+        }
+    }
+}
+
+/// The SIMD registers of the guest on this core: nothing at EL2 uses them, so they still hold what the guest left.
+#[derive(Debug)]
+pub struct Vectors;
+
+impl VectorRegisters for Vectors {
+    fn read(&self, n: u8) -> u128 {
+        unsafe extern "C" {
+            fn oche_read_vector(n: u64, to: *mut u128);
+        }
+        let mut value = 0;
+        // SAFETY: the routine writes 16 bytes to `value` and changes no other memory; it masks the number.
+        unsafe { oche_read_vector(n.into(), &raw mut value) };
+        value
+    }
+
+    fn write(&mut self, n: u8, value: u128) {
+        unsafe extern "C" {
+            fn oche_write_vector(n: u64, from: *const u128);
+        }
+        // SAFETY: the routine reads 16 bytes of `value` into a register that only the guest uses.
+        unsafe { oche_write_vector(n.into(), &raw const value) };
     }
 }
 

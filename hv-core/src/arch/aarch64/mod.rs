@@ -10,9 +10,11 @@ pub mod memory;
 pub mod mmio;
 pub mod mmu;
 pub mod tlb;
+pub mod translate;
 
 ::core::arch::global_asm!(include_str!("entry.S"), options(raw));
 ::core::arch::global_asm!(include_str!("vectors.S"), options(raw));
+::core::arch::global_asm!(include_str!("simd.S"), options(raw));
 
 /// Reads a system register by a name the assembler knows.
 macro_rules! read_register {

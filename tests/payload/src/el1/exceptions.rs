@@ -110,7 +110,12 @@ impl Syndrome {
 
     /// A load or store was answered with an external abort (EC 0x25, DFSC 0x10).
     pub(super) fn is_external_abort(self) -> bool {
-        self.class() == 0x25 && self.0 & 0x3f == 0x10
+        self.is_data_abort_with(0x10)
+    }
+
+    /// A load or store ended in a data abort with this fault status code.
+    pub(super) fn is_data_abort_with(self, status: u64) -> bool {
+        self.class() == 0x25 && self.0 & 0x3f == status
     }
 
     fn class(self) -> u64 {

@@ -4,6 +4,7 @@ mod access;
 mod deny;
 mod dma;
 mod flushes;
+mod forms;
 mod leaves;
 mod lpi;
 mod psci;
@@ -43,6 +44,7 @@ const TESTS: &[(&str, Test)] = &[
     ("lpi", lpi::lpi),
     ("psci", psci::psci),
     ("sysregs", access::system_registers),
+    ("load-store", forms::loads_and_stores),
     ("odd-access", access::odd_accesses),
     ("config-space", access::config_space),
     ("many-flushes", flushes::many),
