@@ -46,7 +46,7 @@ impl StageTwoCause {
     }
 }
 
-/// A trapped data access.
+/// A trapped data access; [`super::access::Fault`] has the rest of its syndrome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataAccess {
     /// Where, as far as `HPFAR_EL2` and `FAR_EL2` tell.
@@ -55,12 +55,6 @@ pub struct DataAccess {
     pub cause: StageTwoCause,
     /// A store.
     pub write: bool,
-    /// The access was a translation-table walk of the guest itself (S1PTW).
-    pub walk: bool,
-    /// The instruction has 32 bits (IL); in AArch32 it may have 16.
-    pub long: bool,
-    /// The transfer register and width, where the syndrome has them (ISV).
-    pub transfer: Option<Transfer>,
 }
 
 /// What a single-register load or store moves.
@@ -127,14 +121,6 @@ pub fn decode(esr: u64, far: u64, hpfar: u64) -> Exit {
             ipa,
             cause: StageTwoCause::of(iss),
             write: iss & (1 << 6) != 0,
-            walk: iss & (1 << 7) != 0,
-            long: esr & (1 << 25) != 0,
-            transfer: (iss & (1 << 24) != 0).then_some(Transfer {
-                bytes: 1 << ((iss >> 22) & 3),
-                register: ((iss >> 16) & 0x1f) as u8,
-                sign_extend: iss & (1 << 21) != 0,
-                wide: iss & (1 << 15) != 0,
-            }),
         }),
         class => Exit::Unknown((class & 0x3f) as u8),
     }
@@ -143,6 +129,7 @@ pub fn decode(esr: u64, far: u64, hpfar: u64) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trap::access::Fault;
 
     /// A stage-2 data abort's syndrome.
     fn abort(size: u64, sign: bool, register: u64, wide: bool, write: bool, status: u64) -> u64 {
@@ -169,8 +156,10 @@ mod tests {
         };
         assert_eq!(access.ipa, Ipa::new(0x1000_0020));
         assert_eq!(access.cause, StageTwoCause::Translation);
-        assert!(access.write && !access.walk);
-        let transfer = access.transfer.unwrap();
+        assert!(access.write);
+        let fault = Fault::of(abort(2, false, 7, false, true, 0b000111), 0xffff_0000_1020);
+        assert!(fault.write && !fault.walk && fault.long);
+        let transfer = fault.described.unwrap();
         assert_eq!(
             (transfer.bytes, transfer.register, transfer.wide),
             (4, 7, false)
@@ -182,7 +171,7 @@ mod tests {
         let Exit::Data(access) = decode((0x24 << 26) | 0b001111, 0, 0) else {
             panic!()
         };
-        assert_eq!(access.transfer, None);
+        assert_eq!(Fault::of((0x24 << 26) | 0b001111, 0).described, None);
         assert_eq!(access.cause, StageTwoCause::Permission);
     }
 

@@ -109,7 +109,16 @@ fn answer(guest: &Guest, frame: &mut GuestFrame, fault: &Fault, ipa: Ipa) {
             if ordered {
                 barrier::dsb_sy();
             }
-            let ended = run.complete(frame, &mut Vectors, &mut GuestBus { guest, fault, ipa });
+            let ended = {
+                let el0 = frame.at_el0();
+                let mut bus = GuestBus {
+                    guest,
+                    fault,
+                    ipa,
+                    el0,
+                };
+                run.complete(frame, &mut Vectors, &mut bus)
+            };
             if ordered {
                 barrier::dsb_sy();
             }
@@ -158,12 +167,18 @@ struct GuestBus<'a> {
     guest: &'a Guest,
     fault: &'a Fault,
     ipa: Ipa,
+    el0: bool,
 }
 
 impl GuestBus<'_> {
     fn device(&self, address: u64) -> Option<Device> {
         let here = self.fault.ipa_of(address, self.ipa);
-        device_at(here.or_else(|| translate::output(translate::stage1(address), address))?)
+        // The page that trapped was allowed by stage 1; another one has to be asked for, with the guest's own rights.
+        let elsewhere = || {
+            let par = translate::stage1_for(address, self.fault.write, self.el0);
+            translate::output(par, address)
+        };
+        device_at(here.or_else(elsewhere)?)
     }
 }
 

@@ -40,7 +40,8 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Optio
     report(guest, outcome, reason, run_us)
 }
 
-/// Guest RAM goes back to Oche, joins the pool, which clears each frame before it gives it out: only where no device can reach it any more.
+/// Guest RAM goes back to Oche and joins the pool, which clears each frame before it gives it out: only where no device
+/// can reach it any more.
 fn take_back_memory(guest: &Guest) {
     let range = guest.ram.host();
     let (first, count) = (
