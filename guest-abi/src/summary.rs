@@ -34,6 +34,10 @@ pub enum Outcome {
 pub struct Exits {
     /// All of them.
     pub total: u64,
+    /// An interrupt of the machine, by the signal that most of them come as.
+    pub irq: u64,
+    /// An interrupt by the other signal: one core has called another.
+    pub fiq: u64,
     /// `HVC`.
     pub hvc: u64,
     /// `SMC`.
@@ -42,8 +46,10 @@ pub struct Exits {
     pub sysreg: u64,
     /// An access to the virtual DART.
     pub dart: u64,
-    /// An access to a redistributor's `RD_base` frame.
-    pub redistributor: u64,
+    /// An access to the interrupt controller's distributor or a redistributor.
+    pub gic: u64,
+    /// An access to the serial line.
+    pub uart: u64,
     /// An access to PCI configuration space.
     pub pci: u64,
     /// `WFI` and `WFE`.

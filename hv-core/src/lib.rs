@@ -10,7 +10,6 @@ pub mod layout;
 pub mod ownership;
 pub mod pci;
 pub mod psci;
-pub mod redistributor;
 pub mod stage2;
 pub mod table;
 pub mod trap;

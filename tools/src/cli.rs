@@ -53,6 +53,27 @@ pub(crate) enum DartName {
     T8103,
 }
 
+/// How interrupts reach a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeliveryName {
+    /// List registers, linked to the machine's interrupts
+    Hardware,
+    /// List registers without a link, as an M1 needs it
+    Software,
+    /// No list registers: every access to the CPU interface traps
+    Trapped,
+}
+
+impl From<DeliveryName> for guest_abi::config::Delivery {
+    fn from(name: DeliveryName) -> Self {
+        match name {
+            DeliveryName::Hardware => Self::Hardware,
+            DeliveryName::Software => Self::Software,
+            DeliveryName::Trapped => Self::Trapped,
+        }
+    }
+}
+
 /// What is in the bundle.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GuestOptions {
@@ -80,6 +101,9 @@ pub(crate) struct GuestOptions {
     /// The granule of the guest's stage 2
     #[arg(long, value_enum, default_value = "16K")]
     pub(crate) stage2_granule: GranuleName,
+    /// How interrupts reach the guest; otherwise as suits the machine best
+    #[arg(long, value_enum)]
+    pub(crate) interrupts: Option<DeliveryName>,
     /// Never install the shadow: the negative control, in which no DMA can work
     #[arg(long)]
     pub(crate) no_shadow: bool,

@@ -8,7 +8,7 @@ use hv_core::arch::aarch64::guest::GuestFrame;
 use hv_core::arch::aarch64::{barrier, core as cpu};
 use log::error;
 
-use super::{console, guest, image};
+use super::{console, cores, guest, image};
 
 static FAILING: AtomicBool = AtomicBool::new(false);
 
@@ -18,6 +18,10 @@ fn first() {
         barrier::halt();
     }
     console::force_unlock();
+    let missing = cores::stop_others();
+    if missing > 0 {
+        error!("{missing} cores did not stop when they were called");
+    }
 }
 
 #[panic_handler]

@@ -41,6 +41,11 @@ pub(super) fn sections() -> [(PaRange, Use); 5] {
     ]
 }
 
+/// Where the boot core's stack begins.
+pub(super) fn stack_top() -> Pa {
+    address_of!(__stack_primary_top)
+}
+
 /// Where a core that the platform starts begins.
 pub(super) fn secondary_entry() -> Pa {
     address_of!(oche_secondary_entry)

@@ -11,6 +11,7 @@ mod exits;
 mod fault;
 mod guest;
 mod image;
+mod interrupts;
 mod pci;
 mod platform;
 mod ram;

@@ -1,6 +1,6 @@
 //! From the first instruction with a stack to the guest's first instruction, in order.
 
-use core::sync::atomic::Ordering;
+use alloc::boxed::Box;
 
 use boot::machine::{self, Early, Machine};
 use boot::range::PaRange;
@@ -10,10 +10,12 @@ use guest_abi::summary::{Outcome, Summary, reason};
 use hv_core::Pa;
 use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::arch::aarch64::{barrier, core as cpu};
-use hv_core::layout::{ECAM_SIZE, GICR_STRIDE};
+use hv_core::layout::{ECAM_SIZE, GICD_SIZE, GICR_STRIDE};
 use hv_core::ownership::GuestId;
 use hv_core::psci::MAX_VCPUS;
 use log::{error, info};
+
+extern crate alloc;
 
 use super::address_space::AddressSpace;
 use super::console::{self, Port};
@@ -62,8 +64,8 @@ pub(super) fn start(tree: Pa) -> ! {
                 "guest starts at {kernel} with {} vCPUs",
                 guest.affinities.len()
             );
-            guest.entered.store(cpu::ticks(), Ordering::Relaxed);
-            cores::enter(guest, 0, kernel.get(), tree.get())
+            guest.start(kernel.get(), tree.get());
+            cores::park()
         }
     }
 }
@@ -80,17 +82,32 @@ fn boot_guest(
         PaRange::new(tree, bytes.len() as u64).ok_or_else(too_long)?,
     );
     ram.take_heap()?;
-    let machine = machine::parse(bytes).map_err(|error| sentence!("{error}"))?;
+    let machine: &'static Machine = Box::leak(Box::new(
+        machine::parse(bytes).map_err(|error| sentence!("{error}"))?,
+    ));
     let platform = platform::install(QemuVirt::new(machine.psci));
     let (cores, mib) = (machine.cpus.len(), ram.total() >> 20);
     info!("{}: {cores} cores, {mib} MiB of RAM", platform.name());
-    map_devices(&mut space, &machine)?;
+    map_devices(&mut space, machine)?;
 
     let bundle = bundle(early)?;
     let run_text = bundle.run_config().map_err(|error| sentence!("{error}"))?;
     let run = RunConfig::parse(run_text).map_err(|error| sentence!("oche/config, {error}"))?;
-    let mmu = space.registers();
-    start_guest(bytes, &machine, &bundle, &run, ram, platform, mmu).inspect_err(|why| {
+    if machine.cpus.first() != Some(&cpu::affinity()) {
+        return Err(sentence!(
+            "Oche was started on a core that is not the first in the device tree: the loader must start the first one"
+        ));
+    }
+    start_guest(
+        bytes,
+        machine,
+        &bundle,
+        &run,
+        ram,
+        platform,
+        space.registers(),
+    )
+    .inspect_err(|why| {
         let reason = Some(reason(format_args!("{why}")));
         let summary = Summary {
             outcome: Outcome::Stopped,
@@ -121,6 +138,7 @@ fn map_devices(space: &mut AddressSpace, machine: &Machine) -> Result<(), Senten
     };
     map(&machine.smmu.registers, u64::MAX)?;
     map(&machine.pci.ecam, ECAM_SIZE)?;
+    map(&machine.gic.distributor, GICD_SIZE)?;
     // A region may be far larger than the cores that are there. GICv4 redistributors are twice as wide.
     let most = 2 * GICR_STRIDE * MAX_VCPUS as u64;
     machine
@@ -132,7 +150,7 @@ fn map_devices(space: &mut AddressSpace, machine: &Machine) -> Result<(), Senten
 
 fn start_guest(
     tree: &'static [u8],
-    machine: &Machine,
+    machine: &'static Machine,
     bundle: &Bundle<'static>,
     run: &RunConfig<'_>,
     mut ram: Ram<'_>,
@@ -161,6 +179,7 @@ fn start_guest(
     let guest_ram = ram.take_guest(name, config.memory)?;
     let ownership = ram.states(id, guest_ram)?;
     ram.fill_pool(guest_ram);
+    cores::start_all(machine, mmu, platform)?;
     guest::load(&Ingredients {
         tree,
         machine,
@@ -171,6 +190,5 @@ fn start_guest(
         ram: guest_ram,
         ownership,
         platform,
-        mmu,
     })
 }

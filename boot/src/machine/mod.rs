@@ -26,7 +26,7 @@ pub use self::cpu::{Conduit, Timer};
 pub use self::early::{Early, MAX_RAM_RANGES, MAX_RESERVED_RANGES, early, tree_size};
 use self::early::{console_node, string_of};
 pub use self::error::TreeError;
-pub use self::gic::Gic;
+pub use self::gic::{Gic, Its};
 pub use self::interrupt::{Interrupt, Trigger};
 pub use self::pci::{HostStreamId, PciHost};
 pub use self::smmu::Smmu;

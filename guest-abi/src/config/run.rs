@@ -10,7 +10,42 @@ pub const MAX_TOKEN: usize = 64;
 
 const TOKEN: &str = "a secret of 1 to 64 hexadecimal digits";
 const SWITCH: &str = "`on` or `off`";
+const DELIVERY: &str = "`hardware`, `software` or `trapped`";
 const GUARDS: &str = "a list of names with commas between them";
+
+/// How interrupts reach a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// By list registers; the machine's interrupts are linked to the guest's, whose end ends both.
+    Hardware,
+    /// By list registers; the machine's interrupts are masked until the guest's have ended (Apple's
+    /// cores have no link).
+    Software,
+    /// Without list registers: the guest's accesses to its CPU interface trap.
+    Trapped,
+}
+
+impl Delivery {
+    const ALL: [(&'static str, Self); 3] = [
+        ("hardware", Self::Hardware),
+        ("software", Self::Software),
+        ("trapped", Self::Trapped),
+    ];
+
+    fn parse(word: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == word);
+        found.map(|(_, delivery)| *delivery)
+    }
+
+    /// Its name in the text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hardware => "hardware",
+            Self::Software => "software",
+            Self::Trapped => "trapped",
+        }
+    }
+}
 
 /// Settings of the whole run (`oche/config`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +58,8 @@ pub struct RunConfig<'a> {
     pub shadow: bool,
     /// Whether the guest is told addresses to attack. An aid for tests.
     pub reveal: bool,
+    /// How interrupts reach guests; without it as the platform likes it best.
+    pub interrupts: Option<Delivery>,
     /// The guards to take out, with commas between their names; usually empty. Only the test
     /// image understands it, the shipped image refuses any.
     pub guards_out: &'a str,
@@ -35,6 +72,7 @@ impl<'a> RunConfig<'a> {
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &'a str) -> Result<Self, ConfigError<'a>> {
         let (mut token, mut shadow, mut reveal, mut guards_out) = (None, None, None, None);
+        let mut interrupts = None;
         for entry in entries(text)? {
             let entry = entry?;
             match entry.key {
@@ -50,6 +88,10 @@ impl<'a> RunConfig<'a> {
                     let value = entry.read("reveal", SWITCH, switch)?;
                     entry.set(&mut reveal, value)?;
                 }
+                "interrupts" => {
+                    let value = entry.read("interrupts", DELIVERY, Delivery::parse)?;
+                    entry.set(&mut interrupts, value)?;
+                }
                 "guards-out" => {
                     let value = entry.read("guards-out", GUARDS, |v| is_list(v).then_some(v))?;
                     entry.set(&mut guards_out, value)?;
@@ -62,6 +104,7 @@ impl<'a> RunConfig<'a> {
             token: token.ok_or_else(|| missing(text, "token"))?,
             shadow: shadow.ok_or_else(|| missing(text, "shadow"))?,
             reveal: reveal.ok_or_else(|| missing(text, "reveal"))?,
+            interrupts,
             guards_out: guards_out.unwrap_or(""),
         })
     }
@@ -100,6 +143,9 @@ impl fmt::Display for RunConfig<'_> {
         writeln!(f, "token = {}", self.token)?;
         writeln!(f, "shadow = {}", switch_word(self.shadow))?;
         writeln!(f, "reveal = {}", switch_word(self.reveal))?;
+        if let Some(interrupts) = self.interrupts {
+            writeln!(f, "interrupts = {}", interrupts.name())?;
+        }
         if !self.guards_out.is_empty() {
             writeln!(f, "guards-out = {}", self.guards_out)?;
         }

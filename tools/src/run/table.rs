@@ -79,11 +79,14 @@ pub(crate) fn table(summary: &Summary, guest: &GuestWords) -> String {
 /// Causes that occurred, the most frequent first.
 fn exits(exits: &Exits) -> String {
     let mut causes = [
+        (exits.irq, "interrupts"),
+        (exits.fiq, "calls between cores"),
         (exits.hvc, "HVC"),
         (exits.smc, "SMC"),
         (exits.sysreg, "system registers"),
         (exits.dart, "DART"),
-        (exits.redistributor, "redistributor"),
+        (exits.gic, "interrupt controller"),
+        (exits.uart, "serial line"),
         (exits.pci, "PCI"),
         (exits.wfx, "WFx"),
         (exits.stage2_other, "other stage 2"),

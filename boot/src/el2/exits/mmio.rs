@@ -5,10 +5,9 @@ use hv_core::addr::Ipa;
 use hv_core::arch::aarch64::guest::{GuestFrame, Vectors};
 use hv_core::arch::aarch64::{barrier, core as cpu, translate};
 use hv_core::layout::{
-    DART_BASE, DART_SIZE, ECAM_BASE, ECAM_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE,
+    DART_BASE, DART_SIZE, ECAM_BASE, ECAM_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE,
 };
 use hv_core::pci::{self, ConfigEffect};
-use hv_core::redistributor::{self, Access};
 use hv_core::trap::access::{Abort, Bus, Cause, Fault, Memory, Plan, Situation, plan};
 use hv_core::trap::instruction::Ordering;
 use hv_core::trap::{DataAccess, EXTERNAL_ABORT, Injected, StageTwoCause};
@@ -20,7 +19,8 @@ use super::complain;
 /// A window that is emulated, and the offset in it.
 enum Device {
     Dart(u64),
-    /// RD_base of one vCPU.
+    Distributor(u64),
+    /// Both frames of one vCPU's.
     Redistributor(usize, u64),
     ConfigSpace(u64),
 }
@@ -33,10 +33,13 @@ fn device_at(ipa: Ipa) -> Option<Device> {
     if let Some(offset) = inside(ECAM_BASE, ECAM_SIZE) {
         return Some(Device::ConfigSpace(offset));
     }
+    if let Some(offset) = inside(GICD_BASE, GICD_SIZE) {
+        return Some(Device::Distributor(offset));
+    }
     let span = GICR_STRIDE.checked_mul(hv_core::psci::MAX_VCPUS as u64)?;
     let offset = inside(GICR_BASE, span)?;
     let (index, offset) = (offset / GICR_STRIDE, offset % GICR_STRIDE);
-    (offset < GICR_FRAME).then_some(Device::Redistributor(index as usize, offset))
+    Some(Device::Redistributor(index as usize, offset))
 }
 
 /// A load or store that stage 2 stopped.
@@ -66,7 +69,7 @@ pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, es
     };
     let counter = match device {
         Device::Dart(_) => &guest.counters.dart,
-        Device::Redistributor(..) => &guest.counters.redistributor,
+        Device::Distributor(_) | Device::Redistributor(..) => &guest.counters.gic,
         Device::ConfigSpace(_) => &guest.counters.pci,
     };
     counter.add();
@@ -127,7 +130,7 @@ fn answer(guest: &Guest, frame: &mut GuestFrame, fault: &Fault, ipa: Ipa) {
         Plan::Skip => Ok(()),
         Plan::Abort(abort) => Err(abort),
         Plan::Again => {
-            let Some(repeats) = guest.repeats.get(cpu::vcpu()) else {
+            let Some(repeats) = guest.repeats.get(cpu::index()) else {
                 return;
             };
             if !repeats.lock().is_repeated(frame.pc, word, fault) {
@@ -141,7 +144,7 @@ fn answer(guest: &Guest, frame: &mut GuestFrame, fault: &Fault, ipa: Ipa) {
             })
         }
     };
-    if let Some(repeats) = guest.repeats.get(cpu::vcpu()) {
+    if let Some(repeats) = guest.repeats.get(cpu::index()) {
         repeats.lock().forget();
     }
     match ended {
@@ -196,26 +199,12 @@ fn load(guest: &Guest, device: Device, bytes: u8) -> Option<u64> {
     match device {
         Device::Dart(offset) => guest.dart_load(offset, bytes).ok(),
         Device::ConfigSpace(offset) => Some(guest.bus.lock().read(offset, bytes)),
-        Device::Redistributor(vcpu, offset) => {
-            let host = guest.redistributors.get(vcpu)?;
-            let last = vcpu.checked_add(1)? == guest.redistributors.len();
-            let access = if guest.lpis {
-                Access::Host { mask: !0, set: 0 }
-            } else {
-                redistributor::read(offset, bytes, last)
-            };
-            Some(match access {
-                Access::Host { mask, set } => {
-                    let value = if bytes == 8 {
-                        host.read64(offset)
-                    } else {
-                        host.read32(offset).into()
-                    };
-                    (value & mask) | set
-                }
-                Access::Forward { .. } | Access::Nothing => 0,
-            })
-        }
+        Device::Distributor(offset) => Some(guest.distributor_load(offset, bytes)),
+        Device::Redistributor(vcpu, offset) => match guest.lpi_frame(vcpu, offset) {
+            Some(host) if bytes == 8 => Some(host.read64(offset)),
+            Some(host) => Some(host.read32(offset).into()),
+            None => Some(guest.redistributor_load(vcpu, offset, bytes)),
+        },
     }
 }
 
@@ -232,20 +221,15 @@ fn store(guest: &Guest, device: Device, bytes: u8, value: u64) -> Option<()> {
             }
             Some(())
         }
+        Device::Distributor(offset) => {
+            guest.distributor_store(offset, bytes, value);
+            Some(())
+        }
         Device::Redistributor(vcpu, offset) => {
-            let host = guest.redistributors.get(vcpu)?;
-            let access = if guest.lpis {
-                Access::Forward { mask: !0 }
-            } else {
-                redistributor::write(offset, bytes)
-            };
-            match access {
-                Access::Forward { mask: u64::MAX } if bytes == 8 => host.write64(offset, value),
-                Access::Forward { mask } => {
-                    let kept = u64::from(host.read32(offset)) & !mask;
-                    host.write32(offset, (((value & mask) | kept) & 0xffff_ffff) as u32);
-                }
-                Access::Host { .. } | Access::Nothing => {}
+            match guest.lpi_frame(vcpu, offset) {
+                Some(host) if bytes == 8 => host.write64(offset, value),
+                Some(host) => host.write32(offset, (value & 0xffff_ffff) as u32),
+                None => guest.redistributor_store(vcpu, offset, bytes, value),
             }
             Some(())
         }

@@ -8,18 +8,20 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use guest_abi::summary::{Outcome, reason};
 use hv_core::addr::Ipa;
 use hv_core::arch::aarch64::core as cpu;
+use hv_core::arch::aarch64::gic::Signal;
 use hv_core::arch::aarch64::guest::GuestFrame;
 use hv_core::psci::Action;
 use hv_core::stage2::{Execute, Stage2Attributes};
 use hv_core::trap::{
     Emulated, Exit, Injected, InstructionFault, StageTwoCause, SysReg, decode, emulate,
 };
+use hv_core::vgic::IccRegister;
 use log::warn;
 
 use super::allocator::FRAMES;
-use super::cores;
 use super::guest::{self, Guest, StageTwoTlb};
 use super::platform::StartRefused;
+use super::{cores, interrupts};
 
 /// Log lines that guests may cause in one run. What comes later is counted, not printed: a guest that faults in a loop
 /// fills no console and waits for none.
@@ -39,27 +41,43 @@ fn complain(text: Arguments<'_>) {
 /// Called by `vectors.S` for every exception from EL1 or EL0. `kind`: synchronous, IRQ, FIQ, SError.
 #[unsafe(no_mangle)]
 extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
-    let Some(guest) = guest::current() else {
-        return;
+    let core = cores::this();
+    let Some((guest, vcpu)) = core.running() else {
+        cores::park() // cannot be: what was left is a vCPU
     };
+    match kind {
+        0 => synchronous(guest, vcpu, frame),
+        1 => {
+            guest.counters.irq.add();
+            interrupts::take(core, Signal::Irq);
+        }
+        2 => {
+            guest.counters.fiq.add();
+            interrupts::take(core, Signal::Fiq);
+        }
+        _ => {
+            // SErrors of a guest's accesses are taken at EL1; what comes here is not known to be the guest's doing.
+            guest.counters.other.add();
+            complain(format_args!("SError: ESR {:#x}", cpu::exception().0));
+        }
+    }
     if guest.ending.load(Ordering::Acquire) {
-        guest.platform.stop_core();
+        guest.leave();
     }
-    if kind != 0 {
-        // Interrupts are routed to EL1; one that arrives here is taken there as soon as the guest goes on.
-        guest.counters.other.add();
-        return;
-    }
+}
+
+/// An exception that the vCPU's own instruction caused.
+fn synchronous(guest: &'static Guest, vcpu: usize, frame: &mut GuestFrame) {
     let (esr, far, hpfar) = cpu::exception();
     match decode(esr, far, hpfar) {
         Exit::Hvc => {
             guest.counters.hvc.add();
-            call(guest, frame);
+            call(guest, vcpu, frame);
         }
         Exit::Smc => {
             guest.counters.smc.add();
             frame.step(true);
-            call(guest, frame);
+            call(guest, vcpu, frame);
         }
         Exit::Wait => {
             guest.counters.wfx.add();
@@ -67,7 +85,7 @@ extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
         }
         Exit::SystemRegister(access) => {
             guest.counters.sysreg.add();
-            system_register(frame, access);
+            system_register(guest, frame, access);
         }
         Exit::Data(access) => mmio::data(guest, frame, access, esr, far),
         Exit::Instruction(fault) => instruction(guest, frame, fault, far),
@@ -87,14 +105,13 @@ extern "C" fn oche_guest_exit(frame: &mut GuestFrame, kind: u64) {
 }
 
 /// `HVC` and `SMC`: PSCI and the SMC calling convention.
-fn call(guest: &'static Guest, frame: &mut GuestFrame) {
+fn call(guest: &'static Guest, vcpu: usize, frame: &mut GuestFrame) {
     #[cfg(feature = "guards-out")]
     super::sabotage::strike();
     const INTERNAL_FAILURE: i64 = -6;
     if frame.at_el0() {
         return frame.inject(Injected::Undefined); // cannot happen: both are undefined at EL0
     }
-    let vcpu = cpu::vcpu();
     let arguments = [frame.x[0], frame.x[1], frame.x[2], frame.x[3]];
     let is_ram = |entry| guest.ram.host_address(Ipa::new(entry), 4).is_some();
     let action = guest.cores.lock().call(vcpu, arguments, is_ram);
@@ -105,7 +122,7 @@ fn call(guest: &'static Guest, frame: &mut GuestFrame) {
             entry,
             context,
         } => {
-            let answer = match cores::start(guest, vcpu, entry, context) {
+            let answer = match cores::send(guest.core_of(vcpu), guest, vcpu, entry, context) {
                 Ok(()) => 0,
                 Err(StartRefused) => {
                     guest.cores.lock().failed(vcpu);
@@ -118,13 +135,25 @@ fn call(guest: &'static Guest, frame: &mut GuestFrame) {
             let reason = reason(format_args!("the guest switched its last vCPU off"));
             guest::end(guest, Outcome::Stopped, Some(reason))
         }
-        Action::Stop => guest.platform.stop_core(),
+        Action::Stop => guest.leave(),
         Action::PowerOff => guest::end(guest, Outcome::PoweredOff, None),
         Action::Reset => guest::end(guest, Outcome::Reset, None),
     }
 }
 
-fn system_register(frame: &mut GuestFrame, access: SysReg) {
+fn system_register(guest: &Guest, frame: &mut GuestFrame, access: SysReg) {
+    if let Some(register) = IccRegister::decode(access.encoding) {
+        let value = (!access.read).then(|| frame.get(access.register));
+        return match guest.icc(register, value) {
+            Some(answer) => {
+                if access.read {
+                    frame.set(access.register, answer);
+                }
+                frame.step(true);
+            }
+            None => frame.inject(Injected::Undefined),
+        };
+    }
     match emulate(access, cpu::id_register) {
         Emulated::Read(value) => {
             frame.set(access.register, value);
@@ -158,7 +187,7 @@ fn instruction(guest: &Guest, frame: &mut GuestFrame, fault: InstructionFault, f
 fn userspace_reached(guest: &Guest) -> bool {
     let table = guest.stage2.lock();
     if !guest.awaits_userspace.swap(false, Ordering::AcqRel) {
-        let again = guest.fetched_again.get(cpu::vcpu());
+        let again = guest.fetched_again.get(cpu::index());
         return again.is_some_and(|again| !again.swap(true, Ordering::Relaxed));
     }
     let ticks = cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed));

@@ -20,11 +20,14 @@ macro_rules! counters {
 }
 
 counters!(
+    irq,
+    fiq,
     hvc,
     smc,
     sysreg,
     dart,
-    redistributor,
+    gic,
+    uart,
     pci,
     wfx,
     stage2_other,

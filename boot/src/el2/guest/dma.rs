@@ -34,7 +34,9 @@ impl Guest {
 
     /// A trapped load from the DART's window.
     pub(in crate::el2) fn dart_load(&self, offset: u64, bytes: u8) -> Result<u64, Refused> {
-        self.with_dma(|dart, host| dart.load(host, offset, bytes.into()))
+        let answer = self.with_dma(|dart, host| dart.load(host, offset, bytes.into()));
+        self.update_dart_line();
+        answer
     }
 
     /// A trapped store to it. What it asks for is done when this returns.
@@ -44,7 +46,9 @@ impl Guest {
         bytes: u8,
         value: u64,
     ) -> Result<(), Refused> {
-        self.with_dma(|dart, host| dart.store(host, offset, bytes.into(), value))
+        let answer = self.with_dma(|dart, host| dart.store(host, offset, bytes.into(), value));
+        self.update_dart_line();
+        answer
     }
 
     /// What the DART has counted.

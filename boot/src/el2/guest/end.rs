@@ -17,14 +17,14 @@ use super::{Guest, current, stage2};
 /// How often the host IOMMU is asked for its last faults: often enough to empty its queue.
 const LAST_DRAINS: usize = 16;
 
-/// Ends the run: called by the vCPU that asked for it. Other vCPUs stop when they come out; with stage 2 empty, a core
-/// that still sleeps in the guest reaches nothing when it wakes.
+/// Ends the run: called on any core. Other vCPUs are called out first.
 pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Option<Reason>) -> ! {
     if guest.ending.swap(true, Ordering::AcqRel) {
-        guest.platform.stop_core()
+        guest.leave()
     }
     let run_us =
         cpu::microseconds(cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed)));
+    guest.stop();
     for function in guest.bus.lock().functions() {
         pci::silence(&guest.config_space, function);
     }
@@ -38,6 +38,29 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Optio
     }
     take_back_memory(guest);
     report(guest, outcome, reason, run_us)
+}
+
+/// How long vCPUs may take to come out when they are called, in microseconds.
+const OUT_WITHIN: u64 = 1_000_000;
+
+impl Guest {
+    /// Has every vCPU come out and stay out, the calling one included, and takes the guest off the machine's lines.
+    fn stop(&self) {
+        if let Some(vcpu) = self.own_vcpu() {
+            self.let_go(vcpu);
+            self.inside.fetch_and(!(1 << vcpu), Ordering::SeqCst);
+        }
+        self.kick_others();
+        let since = cpu::ticks();
+        while self.inside.load(Ordering::SeqCst) != 0 {
+            if cpu::microseconds(cpu::ticks().saturating_sub(since)) > OUT_WITHIN {
+                error!("not every vCPU of the guest came out when it was called");
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        self.release_lines();
+    }
 }
 
 /// Guest RAM goes back to Oche and joins the pool, which clears each frame before it gives it out: only where no device

@@ -4,7 +4,6 @@ use boot::machine::Machine;
 use boot::range::PaRange;
 use guest_abi::bundle;
 use guest_abi::config::{GuestConfig, RunConfig};
-use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::ownership::{GuestId, Ownership};
 use hv_core::pci::Function;
 
@@ -21,7 +20,6 @@ pub(in crate::el2) struct Ingredients<'a> {
     pub(in crate::el2) ram: PaRange,
     pub(in crate::el2) ownership: Ownership<'static>,
     pub(in crate::el2) platform: &'static dyn Platform,
-    pub(in crate::el2) mmu: MmuRegisters,
 }
 
 /// One of the guest's PCI functions: the stream of its DART, and the host IOMMU's.

@@ -1,7 +1,7 @@
 //! Making a guest: its RAM filled, its devices found, its stage 2 and its DART set up.
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicBool, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use arrayvec::{ArrayString, ArrayVec};
 use boot::machine::Machine;
@@ -11,27 +11,29 @@ use dart_virt::variant::T8103;
 use dart_virt::{GuestDma, Host, HostStream, Settings, StreamId, Widening};
 use guest_abi::config::{self, GuestConfig};
 use hv_core::Ipa;
-use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
+use hv_core::arch::aarch64::{core as cpu, gic};
 use hv_core::layout::{BAR_BASE, BAR_SIZE, RAM_FLOOR};
 use hv_core::pci::{Bus, Function, VirtualBus};
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::{self, Granule, Stage2};
 use hv_core::table::Table;
 use hv_core::trap::access::Repeats;
+use hv_core::vgic::Vgic;
 use log::info;
 use spin::Mutex;
 
 use super::super::allocator::FRAMES;
+use super::super::cores;
+use super::super::interrupts::{Feed, host, set_feed};
 use super::super::pci::{ecam, scan};
 use super::super::sentence::{Sentence, sentence};
-use super::super::stack::Stack;
 use super::dma::{Dma, SmmuWindow, SystemFence};
 use super::files::fill_ram;
 use super::guards::Taken;
 use super::ingredients::{Ingredients, Route};
-use super::redistributors::redistributors;
+use super::interrupts::vgic;
 use super::reveal::targets;
 use super::stage2::{address_bits, map_devices, map_ram};
 use super::{Counters, Guest, GuestRam, install};
@@ -66,10 +68,13 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
             machine.cpus.len()
         ));
     }
-    if machine.cpus.first() != Some(&cpu::affinity()) {
-        return Err(sentence!(
-            "Oche was started on a core that is not the first in the device tree: the loader must start the first one"
-        ));
+    for core in 0..vcpus {
+        if !cores::is_ready(core) {
+            return Err(sentence!(
+                "guest {} wants {vcpus} vCPUs, and core {core} did not start",
+                config.name
+            ));
+        }
     }
     if Ipa::new(config.ram_base) < RAM_FLOOR {
         return Err(sentence!(
@@ -117,11 +122,9 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
 
     let ram = GuestRam::new(Ipa::new(config.ram_base), from.ram);
     let affinities: ArrayVec<u64, MAX_VCPUS> = machine.cpus.iter().copied().take(vcpus).collect();
-    let redistributors = redistributors(machine, &affinities)?;
-    let mut stacks = ArrayVec::new();
-    for _ in 0..vcpus {
-        stacks.push(Stack::new().ok_or_else(|| sentence!("no memory for the cores' stacks"))?);
-    }
+    let delivery = from.run.interrupts.unwrap_or(from.platform.interrupts());
+    let mut vgic = vgic(&affinities, delivery);
+    forward(machine, &mut vgic, vcpus, &routes, &found)?;
 
     let granule = match config.stage2_granule {
         config::Granule::Size4K => Granule::K4,
@@ -151,7 +154,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
     let awaits_userspace = cpu::has_xnx();
     map_ram(&stage2, ram, awaits_userspace)?;
     let lpis = guards.lpis;
-    map_devices(&stage2, machine, &redistributors, &bus)?;
+    map_devices(&stage2, machine, &bus)?;
 
     let placement = fill_ram(from, ram, &routes, &targets)?;
     let dart = {
@@ -192,7 +195,6 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         guards_out: !from.run.guards_out.is_empty(),
         lpis,
         platform: from.platform,
-        mmu: from.mmu,
         ram,
         ownership: from.ownership,
         stage2_registers: StageTwo {
@@ -203,8 +205,14 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         granule: geometry.page_size(),
         cores: Mutex::new(Cores::new(affinities.iter().copied())),
         affinities,
-        stacks,
-        redistributors,
+        vgic: Mutex::new(vgic),
+        delivery,
+        list_registers: gic::list_registers(),
+        lists_used: [const { AtomicUsize::new(0) }; MAX_VCPUS],
+        inside: AtomicUsize::new(0),
+        counter_offset: AtomicU64::new(0),
+        dart_line: AtomicBool::new(false),
+        dart_intid: machine.smmu.event_queue.intid(),
         bus: Mutex::new(bus),
         config_space,
         dma: Mutex::new(Dma { dart, iommu }),
@@ -223,6 +231,40 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         kernel: placement.kernel,
         tree: placement.tree,
     })
+}
+
+/// The machine's lines that feed the guest: its cores' timers, the pins of its PCI functions, the serial line.
+fn forward(
+    machine: &Machine,
+    vgic: &mut Vgic,
+    vcpus: usize,
+    routes: &[Route],
+    found: &Bus,
+) -> Result<(), Sentence> {
+    let gic = host().ok_or_else(|| sentence!("the GIC was not set up"))?;
+    let timers = [machine.timer.virtual_timer, machine.timer.physical];
+    for line in timers {
+        set_feed(line.intid(), Feed::Guest(line.intid()));
+        for vcpu in 0..vcpus {
+            vgic.forward(vcpu, line.intid(), line.intid() as u16);
+        }
+    }
+    let pins = routes
+        .iter()
+        .filter_map(|route| found.find(route.function))
+        .filter_map(|found| machine.pci.pin_interrupt(found.function, found.pin));
+    for line in pins.chain([machine.console.interrupt]) {
+        let intid = line.intid();
+        gic.set_trigger(line);
+        gic.route(0, intid);
+        set_feed(intid, Feed::Guest(intid));
+        if !vgic.forward(0, intid, intid as u16) {
+            return Err(sentence!(
+                "interrupt {intid} of the machine is beyond those that a guest can have"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn routes(

@@ -6,34 +6,38 @@ mod end;
 mod files;
 mod guards;
 mod ingredients;
+mod interrupts;
 mod load;
 mod memory;
-mod redistributors;
 mod reveal;
 mod stage2;
 
 use arrayvec::{ArrayString, ArrayVec};
-use core::sync::atomic::{AtomicBool, AtomicU64};
-use guest_abi::config::MAX_TOKEN;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use guest_abi::config::{Delivery, MAX_TOKEN};
+use guest_abi::summary::{Outcome, reason};
+use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
-use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::ownership::{GuestId, Ownership};
 use hv_core::pci::VirtualBus;
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::Stage2;
 use hv_core::table::Table;
 use hv_core::trap::access::Repeats;
+use hv_core::vgic::Vgic;
 use spin::{Mutex, Once};
 
+use super::cores;
+use super::interrupts::host;
 use super::pci::Ecam;
 use super::platform::Platform;
-use super::stack::Stack;
 
 pub(super) use self::counters::Counters;
 pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, give_up};
 pub(super) use self::ingredients::Ingredients;
+pub(super) use self::interrupts::{attend, faults, message, physical};
 pub(super) use self::load::{Entry, load};
 pub(super) use self::memory::GuestRam;
 pub(super) use self::reveal::Canaries;
@@ -49,7 +53,6 @@ pub(super) struct Guest {
     /// The guest's redistributors show LPIs: only ever in a test image.
     pub(super) lpis: bool,
     pub(super) platform: &'static dyn Platform,
-    pub(super) mmu: MmuRegisters,
     pub(super) ram: GuestRam,
     pub(super) ownership: Ownership<'static>,
     pub(super) stage2: Mutex<Table<Stage2>>,
@@ -57,9 +60,20 @@ pub(super) struct Guest {
     pub(super) granule: u64,
     pub(super) cores: Mutex<Cores>,
     pub(super) affinities: ArrayVec<u64, MAX_VCPUS>,
-    pub(super) stacks: ArrayVec<Stack, MAX_VCPUS>,
-    /// The host's RD_base frame of each vCPU's core.
-    pub(super) redistributors: ArrayVec<Mmio, MAX_VCPUS>,
+    /// Taken before the lock of `dma`, where a trap needs both.
+    pub(super) vgic: Mutex<Vgic>,
+    pub(super) delivery: Delivery,
+    /// List registers of each core.
+    pub(super) list_registers: usize,
+    /// Of these, how many are in use on the core of each vCPU.
+    pub(super) lists_used: [AtomicUsize; MAX_VCPUS],
+    /// vCPUs that run on their cores, a bit each.
+    pub(super) inside: AtomicUsize,
+    /// Ticks of the physical counter at which the guest's virtual one was 0.
+    pub(super) counter_offset: AtomicU64,
+    /// The level of the DART's interrupt that the GIC knows of.
+    pub(super) dart_line: AtomicBool,
+    pub(super) dart_intid: u32,
     pub(super) bus: Mutex<VirtualBus>,
     pub(super) config_space: Ecam,
     pub(super) dma: Mutex<Dma>,
@@ -79,6 +93,33 @@ pub(super) struct Guest {
     /// The run is over: a vCPU that comes out stays out.
     pub(super) ending: AtomicBool,
     pub(super) frames_free_at_start: u64,
+}
+
+impl Guest {
+    /// What the guest's virtual counter lags behind the physical one.
+    pub(super) fn counter_offset(&self) -> u64 {
+        self.counter_offset.load(Ordering::Relaxed)
+    }
+
+    /// Lets the first vCPU begin at `kernel`, with the device tree's address as a kernel expects it.
+    pub(super) fn start(&'static self, kernel: u64, tree: u64) {
+        let now = cpu::ticks();
+        self.entered.store(now, Ordering::Relaxed);
+        self.counter_offset.store(now, Ordering::Relaxed);
+        if cores::send(self.core_of(0), self, 0, kernel, tree).is_err() {
+            end(
+                self,
+                Outcome::Stopped,
+                Some(reason(format_args!("the first core is not there"))),
+            )
+        }
+    }
+
+    /// Where a test image that shows LPIs sends an access to a redistributor: to the machine's, in its RD_base frame.
+    pub(super) fn lpi_frame(&self, vcpu: usize, offset: u64) -> Option<&'static Mmio> {
+        let wanted = self.lpis && offset < hv_core::layout::GICR_FRAME;
+        wanted.then(|| host()?.redistributor(self.core_of(vcpu)))?
+    }
 }
 
 static GUEST: Once<Guest> = Once::new();

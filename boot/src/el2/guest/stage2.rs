@@ -2,11 +2,8 @@
 
 use boot::machine::Machine;
 use boot::range::PaRange;
-use hv_core::arch::aarch64::mmio::Mmio;
 use hv_core::arch::aarch64::tlb;
-use hv_core::layout::{
-    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_FRAME, GICR_STRIDE, UART_BASE, UART_SIZE,
-};
+use hv_core::layout::{UART_BASE, UART_SIZE};
 use hv_core::pci::VirtualBus;
 use hv_core::stage2::{Stage2, Stage2Attributes};
 use hv_core::table::{Run, Table, Tlb};
@@ -50,11 +47,10 @@ pub(super) fn map_ram(
         .map_err(|error| sentence!("the guest's RAM could not be mapped: {error:?}"))
 }
 
-/// What the guest touches without a trap: distributor, SGI frames, UART, BARs. The RD_base frames are left out.
+/// What the guest touches without a trap.
 pub(super) fn map_devices(
     table: &StageTwoTable,
     machine: &Machine,
-    redistributors: &[Mmio],
     bus: &VirtualBus,
 ) -> Result<(), Sentence> {
     let page = table.geometry().page_size();
@@ -81,15 +77,7 @@ pub(super) fn map_devices(
                 sentence!("the device at {output} could not be mapped for the guest: {error:?}")
             })
     };
-    map(GICD_BASE, machine.gic.distributor.start(), GICD_SIZE)?;
     map(UART_BASE, machine.console.registers.start(), UART_SIZE)?;
-    for (nth, frame) in redistributors.iter().enumerate() {
-        let ipa = GICR_BASE.checked_add(nth as u64 * GICR_STRIDE + GICR_FRAME);
-        let sgi = frame.base().checked_add(GICR_FRAME);
-        if let Some((ipa, sgi)) = ipa.zip(sgi) {
-            map(ipa, sgi, GICR_FRAME)?;
-        }
-    }
     bus.windows()
         .try_for_each(|window| map(window.ipa, window.pa, window.size))
 }

@@ -1,6 +1,7 @@
 //! What differs between machines. Addresses come from the device tree; what is left is how cores are started and how
 //! the machine is switched off.
 
+use guest_abi::config::Delivery;
 use hv_core::Pa;
 
 mod qemu_virt;
@@ -15,8 +16,8 @@ pub(super) trait Platform: Sync {
     /// Starts the core with this affinity at `entry`, MMU off, with `context` in `x0`. It answers before the core runs.
     fn start_core(&self, affinity: u64, entry: Pa, context: Pa) -> Result<(), StartRefused>;
 
-    /// Stops the calling core; [`Platform::start_core`] can start it again.
-    fn stop_core(&self) -> !;
+    /// How interrupts reach guests best here.
+    fn interrupts(&self) -> Delivery;
 
     /// Switches the machine off.
     fn power_off(&self) -> !;

@@ -1,8 +1,9 @@
 //! QEMU's `virt`: firmware is QEMU itself, which answers PSCI for a hypervisor at EL2.
 
 use boot::machine::Conduit;
+use guest_abi::config::Delivery;
 use hv_core::Pa;
-use hv_core::arch::aarch64::{barrier, core as cpu};
+use hv_core::arch::aarch64::barrier;
 use log::warn;
 use smccc::{Call, Hvc, Smc, psci};
 
@@ -20,28 +21,11 @@ impl QemuVirt {
     }
 }
 
-/// How long a core may still be on its way off, in microseconds: its vCPU counts as off from the moment it asked, and
-/// the firmware takes a little longer. Past it the guest is told that the core did not start.
-const OFF_WITHIN: u64 = 1_000_000;
-
 fn start<C: Call>(affinity: u64, entry: Pa, context: Pa) -> Result<(), StartRefused> {
-    let since = cpu::ticks();
-    loop {
-        let on_its_way_off = match psci::cpu_on::<C>(affinity, entry.get(), context.get()) {
-            Ok(()) => return Ok(()),
-            Err(psci::Error::AlreadyOn) => {
-                cpu::microseconds(cpu::ticks().saturating_sub(since)) < OFF_WITHIN
-            }
-            Err(error) => {
-                warn!("PSCI CPU_ON of core {affinity:#x}: {error}");
-                false
-            }
-        };
-        if !on_its_way_off {
-            return Err(StartRefused);
-        }
-        core::hint::spin_loop();
-    }
+    psci::cpu_on::<C>(affinity, entry.get(), context.get()).map_err(|error| {
+        warn!("PSCI CPU_ON of core {affinity:#x}: {error}");
+        StartRefused
+    })
 }
 
 impl Platform for QemuVirt {
@@ -56,12 +40,8 @@ impl Platform for QemuVirt {
         }
     }
 
-    fn stop_core(&self) -> ! {
-        let _ = match self.conduit {
-            Conduit::Smc => psci::cpu_off::<Smc>(),
-            Conduit::Hvc => psci::cpu_off::<Hvc>(),
-        };
-        barrier::halt() // a refused CPU_OFF leaves the core asleep in Oche, which is as good
+    fn interrupts(&self) -> Delivery {
+        Delivery::Hardware
     }
 
     fn power_off(&self) -> ! {

@@ -17,6 +17,11 @@ pub fn isb() {
     barrier::isb(barrier::SY);
 }
 
+/// Waits until an interrupt is pending, masked or not.
+pub fn wait_for_interrupt() {
+    aarch64_cpu::asm::wfi();
+}
+
 /// Stops this core for good.
 pub fn halt() -> ! {
     loop {

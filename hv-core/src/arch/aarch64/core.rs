@@ -6,6 +6,7 @@ use aarch64_cpu::registers::{
 };
 
 use super::{barrier, read_register};
+use crate::Pa;
 use crate::psci::AFFINITY;
 use crate::trap::Encoding;
 
@@ -113,12 +114,31 @@ pub fn exception() -> (u64, u64, u64) {
     (ESR_EL2.get(), FAR_EL2.get(), HPFAR_EL2.get())
 }
 
-/// Remembers which vCPU this core runs.
-pub fn set_vcpu(vcpu: usize) {
-    TPIDR_EL2.set(vcpu as u64);
+/// Remembers this core's number.
+pub fn set_index(index: usize) {
+    TPIDR_EL2.set(index as u64);
 }
 
-/// Which vCPU this core runs.
-pub fn vcpu() -> usize {
+/// This core's number, as [`set_index`] was told.
+pub fn index() -> usize {
     TPIDR_EL2.get() as usize
+}
+
+/// Goes on in `run` with an empty stack.
+///
+/// # Safety
+/// `top` is the first address above this core's own stack, and nothing on that stack is needed any more.
+pub unsafe fn restart_on(top: Pa, run: extern "C" fn() -> !) -> ! {
+    // SAFETY: the caller's promise; `run` does not return, and the frame chain ends at it.
+    unsafe {
+        ::core::arch::asm!(
+            "mov sp, {top}",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "br {run}",
+            top = in(reg) top.get(),
+            run = in(reg) run,
+            options(noreturn)
+        )
+    }
 }

@@ -1,6 +1,6 @@
 //! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
 
-use super::{barrier, read_register, tlb, write_register};
+use super::{barrier, read_register, timer, tlb, write_register};
 use crate::trap::access::{GeneralRegisters, VectorRegisters, stepped};
 use crate::trap::{GuestEntry, Injected, enter_el1};
 
@@ -168,6 +168,9 @@ mod hcr {
     pub(super) const VM: u64 = 1 << 0;
     /// Cache invalidation by the guest also cleans: it cannot bring back stale bytes of somebody else's.
     pub(super) const SWIO: u64 = 1 << 1;
+    pub(super) const FMO: u64 = 1 << 3;
+    pub(super) const IMO: u64 = 1 << 4;
+    pub(super) const VI: u64 = 1 << 7;
     pub(super) const TID3: u64 = 1 << 18;
     pub(super) const TSC: u64 = 1 << 19;
     pub(super) const TIDCP: u64 = 1 << 20;
@@ -191,15 +194,38 @@ pub struct StageTwo {
     pub vttbr: u64,
 }
 
-/// Sets this core up to run a vCPU: traps, stage 2, timers, and an EL1 as after reset.
-pub fn prepare(stage2: StageTwo, affinity: u64) {
+/// The guest's timers no longer interrupt this core.
+pub fn stop_timers() {
+    write_register!("s3_5_c14_c3_1", 0); // CNTV_CTL_EL02
+    write_register!("s3_5_c14_c2_1", 0); // CNTP_CTL_EL02
+    barrier::isb();
+}
+
+/// Asserts the guest's IRQ on this core, or no longer (`HCR_EL2.VI`).
+pub fn signal_interrupt(asserted: bool) {
+    let now = read_register!("hcr_el2");
+    let wanted = if asserted {
+        now | hcr::VI
+    } else {
+        now & !hcr::VI
+    };
+    if now != wanted {
+        write_register!("hcr_el2", wanted);
+    }
+}
+
+/// Sets this core up to run a vCPU: traps, stage 2, timers, and an EL1 as after reset. The guest's virtual counter is
+/// `counter_offset` ticks behind the physical one.
+pub fn prepare(stage2: StageTwo, affinity: u64, counter_offset: u64) {
     write_register!("vtcr_el2", stage2.vtcr);
     write_register!("vttbr_el2", stage2.vttbr);
-    // Physical interrupts go straight to the guest for now (IMO, FMO, AMO = 0).
+    // Physical interrupts come to EL2. SErrors that a guest's own access caused are the guest's (AMO = 0).
     write_register!(
         "hcr_el2",
         hcr::VM
             | hcr::SWIO
+            | hcr::FMO
+            | hcr::IMO
             | hcr::TID3
             | hcr::TSC
             | hcr::TIDCP
@@ -214,14 +240,9 @@ pub fn prepare(stage2: StageTwo, affinity: u64) {
     write_register!("vpidr_el2", read_register!("midr_el1"));
     write_register!("vmpidr_el2", affinity | (1 << 31));
     prepare_debug_and_monitors();
-    // CNTHCTL_EL2 in its E2H layout is what CNTKCTL_EL1 names at EL2: EL1PCTEN, EL1PTEN.
-    write_register!("cntkctl_el1", (1 << 10) | (1 << 11));
-    write_register!("cntvoff_el2", 0);
+    timer::prepare(counter_offset);
     prepare_optional_traps();
     reset_el1();
-    // ICC_SRE_EL2: SRE, Enable: EL1 may use the system-register interface of the GIC.
-    write_register!("s3_4_c12_c9_5", 0b1001);
-    write_register!("s3_4_c12_c11_0", 0); // ICH_HCR_EL2: no virtual interface
     barrier::isb();
     // Firmware may have used the same VMID.
     tlb::invalidate_guest_here();

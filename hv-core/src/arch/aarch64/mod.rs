@@ -5,10 +5,12 @@
 pub mod barrier;
 pub mod cache;
 pub mod core;
+pub mod gic;
 pub mod guest;
 pub mod memory;
 pub mod mmio;
 pub mod mmu;
+pub mod timer;
 pub mod tlb;
 pub mod translate;
 

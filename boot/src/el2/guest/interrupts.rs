@@ -1,0 +1,370 @@
+//! The guest's interrupts: its virtual GIC, the list registers of the cores that run it, and the machine's lines that
+//! feed it.
+
+use core::sync::atomic::Ordering;
+
+use guest_abi::config::Delivery;
+use hv_core::arch::aarch64::gic::{self, read_list, write_list};
+use hv_core::arch::aarch64::{core as cpu, guest as vcpu};
+use hv_core::psci::MAX_VCPUS;
+use hv_core::vgic::lr::HCR_EN;
+use hv_core::vgic::{
+    Changes, DirTrap, IccRegister, Line, LineChange, Linking, MAX_LIST_REGISTERS, Platform,
+    VcpuSet, Vgic,
+};
+use log::error;
+
+use super::super::cores::{self, Core};
+use super::super::interrupts::host;
+use super::Guest;
+
+/// How long one vCPU waits for others to tell what they have in their list registers, in microseconds. They are called
+/// to EL2 for it, where nothing takes as long as this.
+const SETTLED_WITHIN: u64 = 500_000;
+
+/// `ICH_HCR_EL2`: every access of the guest to its CPU interface traps (`TC`, `TALL0`, `TALL1`).
+const TRAP_ALL: u64 = (1 << 10) | (1 << 11) | (1 << 12);
+
+/// The GIC of a guest with these vCPUs.
+pub(super) fn vgic(affinities: &[u64], delivery: Delivery) -> Vgic {
+    let linking = match delivery {
+        Delivery::Hardware => Linking::Hardware,
+        Delivery::Software | Delivery::Trapped => Linking::Software,
+    };
+    let dir_trap = match delivery {
+        Delivery::Trapped => DirTrap::Common,
+        Delivery::Hardware | Delivery::Software => gic::dir_trap(),
+    };
+    Vgic::new(affinities.iter().copied(), Platform { linking, dir_trap })
+}
+
+/// The calling core's vCPU looks at its interrupts again: somebody has changed them, or a list register asks.
+pub(in crate::el2) fn attend(core: &'static Core) {
+    if let Some((guest, _)) = core.running() {
+        guest.interrupts(|_| Changes::default());
+    }
+}
+
+/// The machine's interrupt `intid`, which a guest knows as `virtual_intid`, was taken on `core` and is active there.
+pub(in crate::el2) fn physical(core: &'static Core, intid: u32, virtual_intid: u32) {
+    let private = intid < 32;
+    let running = core.running();
+    let guest = match running {
+        Some((guest, _)) => Some(guest),
+        None if private => None,
+        None => super::current(),
+    };
+    let Some(guest) = guest else {
+        return gic::deactivate(intid); // a core without a vCPU has no use for a timer
+    };
+    if guest.delivery != Delivery::Hardware {
+        // Masked by a line change that follows, before the line can come again: nothing else comes to this core now.
+        guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
+        return gic::deactivate(intid);
+    }
+    guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
+}
+
+/// A message (LPI) has come.
+pub(in crate::el2) fn message(_core: &'static Core, intid: u32) {
+    error!("message {intid} is for nobody");
+}
+
+/// The host's IOMMU has stopped something: whoever's it was is told by its DART.
+pub(in crate::el2) fn faults() {
+    if let Some(guest) = super::current() {
+        guest.with_dma(|dart, host| dart.drain_faults(host));
+        guest.update_dart_line();
+    }
+}
+
+impl Guest {
+    /// Brings the wire of the DART's interrupt to where its registers want it.
+    pub(super) fn update_dart_line(&self) {
+        let level = self.dma.lock().dart.interrupt();
+        if level == self.dart_line.load(Ordering::Acquire) {
+            return;
+        }
+        self.interrupts(|vgic| {
+            // Asked again under the GIC's lock: what is told last is what is so.
+            let level = self.dma.lock().dart.interrupt();
+            self.dart_line.store(level, Ordering::Release);
+            vgic.raise(0, self.dart_intid, level)
+        });
+    }
+
+    /// The vCPU of this guest that the calling core runs.
+    pub(super) fn own_vcpu(&self) -> Option<usize> {
+        let (guest, vcpu) = cores::this().running()?;
+        core::ptr::eq(guest, self).then_some(vcpu)
+    }
+
+    /// A source of interrupts has changed. `work` gets the vCPU whose private interrupts are meant.
+    pub(in crate::el2) fn source(&self, work: impl FnOnce(&mut Vgic, usize) -> Changes) {
+        let vcpu = self.own_vcpu().unwrap_or(0);
+        self.interrupts(|vgic| work(vgic, vcpu));
+    }
+
+    /// Does something with the guest's GIC: what the calling core's list registers know goes in first, and what
+    /// follows from it reaches them, the machine's lines, and other vCPUs.
+    pub(in crate::el2) fn interrupts(&self, work: impl FnOnce(&mut Vgic) -> Changes) {
+        self.settled(|_| VcpuSet::EMPTY, work);
+    }
+
+    /// The same, once the vCPUs that `stale` names have told what is in their list registers.
+    pub(in crate::el2) fn settled(
+        &self,
+        stale: impl Fn(&Vgic) -> VcpuSet,
+        work: impl FnOnce(&mut Vgic) -> Changes,
+    ) {
+        let own = self.own_vcpu();
+        let mut vgic = self.vgic.lock();
+        let mut kick = VcpuSet::EMPTY;
+        if let Some(vcpu) = own {
+            let changes = self.take_lists(&mut vgic, vcpu);
+            self.carry_out(&changes, &mut kick);
+        }
+        let mut waits = stale(&vgic);
+        if !waits.is_empty() {
+            drop(vgic);
+            self.wait_for(waits, &stale);
+            vgic = self.vgic.lock();
+            waits = stale(&vgic);
+            if !waits.is_empty() {
+                error!("a vCPU did not tell what is in its list registers in time");
+            }
+        }
+        let changes = work(&mut vgic);
+        self.carry_out(&changes, &mut kick);
+        if let Some(vcpu) = own {
+            self.put_lists(&mut vgic, vcpu);
+            kick.remove(vcpu);
+        }
+        drop(vgic);
+        self.kick(kick);
+    }
+
+    fn wait_for(&self, waits: VcpuSet, stale: &impl Fn(&Vgic) -> VcpuSet) {
+        self.kick(waits);
+        let since = cpu::ticks();
+        while cpu::microseconds(cpu::ticks().saturating_sub(since)) < SETTLED_WITHIN {
+            if stale(&self.vgic.lock()).is_empty() {
+                return;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    /// What is in this core's list registers goes back into the GIC.
+    fn take_lists(&self, vgic: &mut Vgic, vcpu: usize) -> Changes {
+        if self.delivery == Delivery::Trapped {
+            return Changes::default();
+        }
+        let used = self.lists_used[vcpu].load(Ordering::Relaxed);
+        let mut lists = [0; MAX_LIST_REGISTERS];
+        let lists = lists.get_mut(..used).unwrap_or_default();
+        for (n, list) in lists.iter_mut().enumerate() {
+            *list = read_list(n);
+        }
+        vgic.store(vcpu, lists, gic::control())
+    }
+
+    /// What the vCPU is to see now goes into this core's list registers, or, where it has none, on its interrupt line.
+    fn put_lists(&self, vgic: &mut Vgic, vcpu: usize) {
+        if self.delivery == Delivery::Trapped {
+            return vcpu::signal_interrupt(vgic.signals(vcpu));
+        }
+        let mut lists = [0; MAX_LIST_REGISTERS];
+        let lists = lists.get_mut(..self.list_registers).unwrap_or_default();
+        let controls = vgic.load(vcpu, lists);
+        let before = self.lists_used[vcpu].swap(controls.used, Ordering::Relaxed);
+        for (n, list) in lists.iter().enumerate().take(controls.used.max(before)) {
+            write_list(n, *list);
+        }
+        gic::set_control(controls.hcr);
+    }
+
+    /// Lines of the machine, in order; and who is to be called is added to `kick`. The GIC's lock is held, so that
+    /// two changes of one line do not pass each other.
+    fn carry_out(&self, changes: &Changes, kick: &mut VcpuSet) {
+        for line in changes.lines() {
+            self.change_line(line);
+        }
+        for vcpu in changes.kick.iter() {
+            kick.insert(vcpu);
+        }
+    }
+
+    fn change_line(&self, line: &Line) {
+        let Some(gic) = host() else {
+            return;
+        };
+        let (core, intid) = (self.core_of(line.vcpu), u32::from(line.physical));
+        match line.change {
+            LineChange::Enable => gic.enable(core, intid),
+            LineChange::Disable => gic.disable(core, intid),
+            LineChange::Deactivate => gic.deactivate(core, intid),
+            LineChange::Route(vcpu) => gic.route(self.core_of(vcpu), intid),
+        }
+    }
+
+    /// Calls these vCPUs to EL2, as far as they are not there or off. One that enters the guest at this moment has
+    /// said so before it took the GIC's lock, so either it is called or it has seen what there was to see.
+    fn kick(&self, vcpus: VcpuSet) {
+        if vcpus.is_empty() {
+            return;
+        }
+        let inside = self.inside.load(Ordering::SeqCst);
+        for vcpu in vcpus.iter() {
+            if inside & (1 << vcpu) != 0 {
+                cores::kick(self.core_of(vcpu));
+            }
+        }
+    }
+
+    /// Calls every vCPU but the calling one to EL2.
+    pub(super) fn kick_others(&self) {
+        let mut others = VcpuSet::EMPTY;
+        for vcpu in 0..MAX_VCPUS {
+            others.insert(vcpu);
+        }
+        if let Some(own) = self.own_vcpu() {
+            others.remove(own);
+        }
+        self.kick(others);
+    }
+
+    /// The core that `vcpu` is pinned to.
+    pub(in crate::el2) fn core_of(&self, vcpu: usize) -> usize {
+        vcpu
+    }
+
+    /// The calling core is about to enter the guest as `vcpu`, whose CPU interface is as after reset.
+    pub(in crate::el2) fn begin(&self, vcpu: usize) {
+        self.inside.fetch_or(1 << vcpu, Ordering::SeqCst);
+        gic::reset_virtual_interface();
+        self.lists_used[vcpu].store(0, Ordering::Relaxed);
+        if self.delivery == Delivery::Trapped {
+            gic::set_control(HCR_EN | TRAP_ALL);
+        }
+        self.cores.lock().started(vcpu);
+        self.interrupts(|vgic| {
+            vgic.reset_interface(vcpu);
+            Changes::default()
+        });
+    }
+
+    /// The calling core's vCPU leaves the guest for good, or until it is switched on again: what its list registers
+    /// know is kept, its timers stop, and its core waits for orders.
+    pub(in crate::el2) fn leave(&self) -> ! {
+        if let Some(vcpu) = self.own_vcpu() {
+            vcpu::stop_timers();
+            self.let_go(vcpu);
+            self.inside.fetch_and(!(1 << vcpu), Ordering::SeqCst);
+        }
+        cores::park()
+    }
+
+    /// The list registers of the calling core, `vcpu`, are taken back and emptied.
+    pub(super) fn let_go(&self, vcpu: usize) {
+        let mut kick = VcpuSet::EMPTY;
+        {
+            let mut vgic = self.vgic.lock();
+            let changes = self.take_lists(&mut vgic, vcpu);
+            self.carry_out(&changes, &mut kick);
+        }
+        self.lists_used[vcpu].store(0, Ordering::Relaxed);
+        gic::reset_virtual_interface();
+        kick.remove(vcpu);
+        self.kick(kick);
+    }
+
+    /// A trapped access to the CPU interface; `None` makes it undefined. A read's answer is what the register gets.
+    pub(in crate::el2) fn icc(&self, register: IccRegister, write: Option<u64>) -> Option<u64> {
+        let vcpu = self.own_vcpu()?;
+        let mut answer = None;
+        match (write, register) {
+            (None, _) => self.interrupts(|vgic| {
+                answer = vgic.icc_read(vcpu, register);
+                Changes::default()
+            }),
+            (Some(value), IccRegister::Sgi1r) => {
+                self.interrupts(|vgic| vgic.send_sgi(vcpu, value));
+                answer = Some(0);
+            }
+            (Some(value), IccRegister::Dir) if self.delivery != Delivery::Trapped => {
+                let intid = (value & 0xff_ffff) as u32;
+                if gic::guest_splits_ends() {
+                    self.settled(
+                        |vgic| vgic.deactivate_stale(vcpu, intid),
+                        |vgic| vgic.deactivate(vcpu, intid),
+                    );
+                }
+                answer = Some(0);
+            }
+            (Some(value), _) => {
+                self.interrupts(|vgic| match vgic.icc_write(vcpu, register, value) {
+                    Some(changes) => {
+                        answer = Some(0);
+                        changes
+                    }
+                    None => Changes::default(),
+                })
+            }
+        }
+        answer
+    }
+
+    /// A trapped load from the distributor.
+    pub(in crate::el2) fn distributor_load(&self, offset: u64, bytes: u8) -> u64 {
+        let mut value = 0;
+        self.settled(
+            |vgic| vgic.distributor_stale(offset, bytes),
+            |vgic| {
+                value = vgic.distributor_read(offset, bytes);
+                Changes::default()
+            },
+        );
+        value
+    }
+
+    /// A trapped store to it.
+    pub(in crate::el2) fn distributor_store(&self, offset: u64, bytes: u8, value: u64) {
+        self.settled(
+            |vgic| vgic.distributor_stale(offset, bytes),
+            |vgic| vgic.distributor_write(offset, bytes, value),
+        );
+    }
+
+    /// A trapped load from a redistributor.
+    pub(in crate::el2) fn redistributor_load(&self, vcpu: usize, offset: u64, bytes: u8) -> u64 {
+        let mut value = 0;
+        self.settled(
+            |vgic| vgic.redistributor_stale(vcpu, offset, bytes),
+            |vgic| {
+                value = vgic.redistributor_read(vcpu, offset, bytes);
+                Changes::default()
+            },
+        );
+        value
+    }
+
+    /// A trapped store to it.
+    pub(in crate::el2) fn redistributor_store(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        bytes: u8,
+        value: u64,
+    ) {
+        self.settled(
+            |vgic| vgic.redistributor_stale(vcpu, offset, bytes),
+            |vgic| vgic.redistributor_write(vcpu, offset, bytes, value),
+        );
+    }
+
+    /// Takes the guest off the machine's lines. No vCPU runs any more.
+    pub(super) fn release_lines(&self) {
+        self.vgic.lock().release_all(|line| self.change_line(&line));
+    }
+}
