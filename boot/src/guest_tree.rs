@@ -33,6 +33,8 @@ pub struct GuestPlan<'a> {
     pub ramdisk: Option<(Ipa, u64)>,
     /// Its PCI functions, and the stream of its DART that each one is.
     pub streams: &'a [(Function, u8)],
+    /// How often it was started before, without the machine having been off.
+    pub restarts: u64,
     /// A test aid: physical addresses that the guest must not be able to reach, told to it so that
     /// it can try. Empty unless the run asks for it.
     pub targets: &'a [Target<'a>],
@@ -145,6 +147,7 @@ fn psci() -> DeviceTreeNode {
 
 fn chosen(host: FdtNode<'_>, plan: &GuestPlan<'_>) -> DeviceTreeNode {
     let mut chosen = node("chosen");
+    set(&mut chosen, "oche,restarts", plan.restarts);
     set(&mut chosen, "bootargs", plan.bootargs);
     set(
         &mut chosen,

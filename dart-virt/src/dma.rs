@@ -109,6 +109,16 @@ impl GuestDma {
         })
     }
 
+    /// A guest that starts anew: nothing of what was before but the counters.
+    ///
+    /// # Errors
+    /// Then nothing is left behind.
+    pub fn renewed(host: &mut Host<'_>, before: &Self) -> Result<Self, SetupError> {
+        let mut new = Self::new(host, before.engine.settings)?;
+        new.engine.counters = before.engine.counters;
+        Ok(new)
+    }
+
     /// Puts a host stream behind a stream of the virtual DART. From here on the device translates
     /// through an empty root until the guest says otherwise.
     ///

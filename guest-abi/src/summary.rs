@@ -67,6 +67,8 @@ pub struct Summary {
     pub outcome: Outcome,
     /// Why, unless the guest powered off or reset by itself.
     pub reason: Option<Reason>,
+    /// How often the guest was started anew.
+    pub restarts: u64,
     /// Exits by cause, all virtual CPUs together.
     pub exits: Exits,
     /// Invalidations that guests asked their DARTs for.

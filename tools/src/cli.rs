@@ -104,6 +104,9 @@ pub(crate) struct GuestOptions {
     /// How interrupts reach the guest; otherwise as suits the machine best
     #[arg(long, value_enum)]
     pub(crate) interrupts: Option<DeliveryName>,
+    /// End the run when the guest resets itself, instead of starting it anew
+    #[arg(long)]
+    pub(crate) no_reboot: bool,
     /// Never install the shadow: the negative control, in which no DMA can work
     #[arg(long)]
     pub(crate) no_shadow: bool,

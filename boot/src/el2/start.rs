@@ -102,7 +102,7 @@ fn boot_guest(
         bytes,
         machine,
         &bundle,
-        &run,
+        run,
         ram,
         platform,
         space.registers(),
@@ -152,7 +152,7 @@ fn start_guest(
     tree: &'static [u8],
     machine: &'static Machine,
     bundle: &Bundle<'static>,
-    run: &RunConfig<'_>,
+    run: RunConfig<'static>,
     mut ram: Ram<'_>,
     platform: &'static dyn Platform,
     mmu: MmuRegisters,
@@ -180,12 +180,12 @@ fn start_guest(
     let ownership = ram.states(id, guest_ram)?;
     ram.fill_pool(guest_ram);
     cores::start_all(machine, mmu, platform)?;
-    guest::load(&Ingredients {
+    guest::load(Ingredients {
         tree,
         machine,
         run,
         files,
-        config: &config,
+        config,
         id,
         ram: guest_ram,
         ownership,

@@ -60,6 +60,8 @@ pub struct RunConfig<'a> {
     pub reveal: bool,
     /// How interrupts reach guests; without it as the platform likes it best.
     pub interrupts: Option<Delivery>,
+    /// Whether a guest that resets itself starts anew; off ends the run then.
+    pub reboot: bool,
     /// The guards to take out, with commas between their names; usually empty. Only the test
     /// image understands it, the shipped image refuses any.
     pub guards_out: &'a str,
@@ -72,7 +74,7 @@ impl<'a> RunConfig<'a> {
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &'a str) -> Result<Self, ConfigError<'a>> {
         let (mut token, mut shadow, mut reveal, mut guards_out) = (None, None, None, None);
-        let mut interrupts = None;
+        let (mut interrupts, mut reboot) = (None, None);
         for entry in entries(text)? {
             let entry = entry?;
             match entry.key {
@@ -92,6 +94,10 @@ impl<'a> RunConfig<'a> {
                     let value = entry.read("interrupts", DELIVERY, Delivery::parse)?;
                     entry.set(&mut interrupts, value)?;
                 }
+                "reboot" => {
+                    let value = entry.read("reboot", SWITCH, switch)?;
+                    entry.set(&mut reboot, value)?;
+                }
                 "guards-out" => {
                     let value = entry.read("guards-out", GUARDS, |v| is_list(v).then_some(v))?;
                     entry.set(&mut guards_out, value)?;
@@ -105,6 +111,7 @@ impl<'a> RunConfig<'a> {
             shadow: shadow.ok_or_else(|| missing(text, "shadow"))?,
             reveal: reveal.ok_or_else(|| missing(text, "reveal"))?,
             interrupts,
+            reboot: reboot.unwrap_or(true),
             guards_out: guards_out.unwrap_or(""),
         })
     }
@@ -146,6 +153,7 @@ impl fmt::Display for RunConfig<'_> {
         if let Some(interrupts) = self.interrupts {
             writeln!(f, "interrupts = {}", interrupts.name())?;
         }
+        writeln!(f, "reboot = {}", switch_word(self.reboot))?;
         if !self.guards_out.is_empty() {
             writeln!(f, "guards-out = {}", self.guards_out)?;
         }

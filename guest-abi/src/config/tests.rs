@@ -175,7 +175,7 @@ proptest! {
         token in "[0-9a-fA-F]{1,64}", shadow: bool, reveal: bool,
         guards_out in "([a-z0-9-]{1,32}(,[a-z0-9-]{1,32}){0,3})?",
     ) {
-        let run = RunConfig { token: &token, shadow, reveal, interrupts: None, guards_out: &guards_out };
+        let run = RunConfig { token: &token, shadow, reveal, interrupts: None, reboot: reveal, guards_out: &guards_out };
         prop_assert_eq!(run.check(), Ok(()));
         let text = run.to_string();
         prop_assert_eq!(RunConfig::parse(&text), Ok(run));

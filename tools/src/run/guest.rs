@@ -172,6 +172,7 @@ impl Guest {
             token: &secrets.token,
             shadow: !options.no_shadow,
             reveal: options.reveal,
+            reboot: !options.no_reboot,
             interrupts: options.interrupts.map(Into::into),
             guards_out: options.guards_out.as_deref().unwrap_or(""),
         };

@@ -137,6 +137,7 @@ fn call(guest: &'static Guest, vcpu: usize, frame: &mut GuestFrame) {
         }
         Action::Stop => guest.leave(),
         Action::PowerOff => guest::end(guest, Outcome::PoweredOff, None),
+        Action::Reset if guest.from.run.reboot => guest::restart(guest),
         Action::Reset => guest::end(guest, Outcome::Reset, None),
     }
 }

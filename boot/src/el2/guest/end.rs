@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use guest_abi::summary::{Outcome, Reason, Summary};
 use hv_core::Frame;
 use hv_core::addr::FRAME_SHIFT;
-use hv_core::arch::aarch64::core as cpu;
+use hv_core::arch::aarch64::{core as cpu, guest as vcpu};
 use hv_core::ownership::Owner;
 use hv_core::pci;
 use log::{error, info, warn};
@@ -45,8 +45,9 @@ const OUT_WITHIN: u64 = 1_000_000;
 
 impl Guest {
     /// Has every vCPU come out and stay out, the calling one included, and takes the guest off the machine's lines.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         if let Some(vcpu) = self.own_vcpu() {
+            vcpu::stop_timers();
             self.let_go(vcpu);
             self.inside.fetch_and(!(1 << vcpu), Ordering::SeqCst);
         }
@@ -102,6 +103,7 @@ fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) 
     let summary = Summary {
         outcome,
         reason,
+        restarts: guest.restarts.load(Ordering::Relaxed),
         exits: guest.counters.exits(),
         flushes: dma.flushes,
         pages_mapped: dma.pages_mapped,
@@ -137,6 +139,6 @@ fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) 
         Some(reason) => info!("{:?}: {reason}", summary.outcome),
         None => info!("{:?} after {} ms", summary.outcome, run_us / 1000),
     }
-    console::summary(&guest.token, &summary);
+    console::summary(guest.from.run.token, &summary);
     guest.platform.power_off()
 }

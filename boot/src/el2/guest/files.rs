@@ -15,10 +15,11 @@ use super::ingredients::{Ingredients, Route};
 /// Kernel, ramdisk and device tree into the guest's RAM, everything else zero, and all of it visible to a core whose
 /// caches are off.
 pub(super) fn fill_ram(
-    from: &Ingredients<'_>,
+    from: &Ingredients,
     ram: GuestRam,
     routes: &[Route],
     targets: &[Target<'_>],
+    restarts: u64,
 ) -> Result<Placement, Sentence> {
     let Ingredients { config, files, .. } = from;
     let name = config.name;
@@ -41,6 +42,7 @@ pub(super) fn fill_ram(
             ramdisk: placement.ramdisk,
             streams: &streams,
             targets,
+            restarts,
         },
     )
     .map_err(|error| sentence!("the device tree of guest {name} could not be made: {error}"))?;

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
-use arrayvec::{ArrayString, ArrayVec};
+use arrayvec::ArrayVec;
 use boot::machine::Machine;
 use boot::range::PaRange;
 use dart_virt::iommu::smmuv3::Smmuv3;
@@ -32,7 +32,7 @@ use super::super::sentence::{Sentence, sentence};
 use super::dma::{Dma, SmmuWindow, SystemFence};
 use super::files::fill_ram;
 use super::guards::Taken;
-use super::ingredients::{Ingredients, Route};
+use super::ingredients::{Ingredients, Lines, Route, Routes};
 use super::interrupts::vgic;
 use super::reveal::targets;
 use super::stage2::{address_bits, map_devices, map_ram};
@@ -56,10 +56,11 @@ pub(in crate::el2) struct Entry {
 }
 
 /// Makes the guest and puts it where traps find it.
-pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
+pub(in crate::el2) fn load(from: Ingredients) -> Result<Entry, Sentence> {
+    let from: &'static Ingredients = Box::leak(Box::new(from));
     let Ingredients {
         machine, config, ..
-    } = *from;
+    } = from;
     let vcpus = usize::from(config.vcpus);
     if vcpus > machine.cpus.len() {
         return Err(sentence!(
@@ -120,11 +121,14 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
     )
     .map_err(|error| sentence!("{error}"))?;
 
+    let fresh_bus = bus.clone();
+
     let ram = GuestRam::new(Ipa::new(config.ram_base), from.ram);
     let affinities: ArrayVec<u64, MAX_VCPUS> = machine.cpus.iter().copied().take(vcpus).collect();
     let delivery = from.run.interrupts.unwrap_or(from.platform.interrupts());
     let mut vgic = vgic(&affinities, delivery);
-    forward(machine, &mut vgic, vcpus, &routes, &found)?;
+    let lines = lines(machine, &routes, &found)?;
+    forward(&mut vgic, vcpus, &lines);
 
     let granule = match config.stage2_granule {
         config::Granule::Size4K => Granule::K4,
@@ -156,7 +160,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
     let lpis = guards.lpis;
     map_devices(&stage2, machine, &bus)?;
 
-    let placement = fill_ram(from, ram, &routes, &targets)?;
+    let placement = fill_ram(from, ram, &routes, &targets, 0)?;
     let dart = {
         let mut host = Host {
             memory: &ram,
@@ -174,12 +178,7 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
             guards: guards.dart,
         };
         let mut dart = GuestDma::new(&mut host, settings).map_err(|error| sentence!("{error}"))?;
-        for route in &routes {
-            let stream = StreamId::new(route.stream)
-                .ok_or_else(|| sentence!("a DART has no stream {}", route.stream))?;
-            dart.assign(&mut host, stream, HostStream(route.host))
-                .map_err(|error| sentence!("{}: {error}", route.function))?;
-        }
+        assign(&mut dart, &mut host, &routes)?;
         dart
     };
     for route in &routes {
@@ -190,8 +189,6 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
     }
     let guest = Guest {
         id: from.id,
-        token: ArrayString::from(from.run.token)
-            .map_err(|_| sentence!("the run's token is too long"))?,
         guards_out: !from.run.guards_out.is_empty(),
         lpis,
         platform: from.platform,
@@ -225,6 +222,12 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
         canaries,
         ending: AtomicBool::new(false),
         frames_free_at_start,
+        from,
+        routes,
+        lines,
+        fresh_bus,
+        targets,
+        restarts: AtomicU64::new(0),
     };
     Ok(Entry {
         guest: install(guest),
@@ -233,46 +236,66 @@ pub(in crate::el2) fn load(from: &Ingredients<'_>) -> Result<Entry, Sentence> {
     })
 }
 
-/// The machine's lines that feed the guest: its cores' timers, the pins of its PCI functions, the serial line.
-fn forward(
-    machine: &Machine,
-    vgic: &mut Vgic,
-    vcpus: usize,
+/// Puts the guest's functions behind their streams.
+pub(super) fn assign(
+    dart: &mut GuestDma,
+    host: &mut Host<'_>,
     routes: &[Route],
-    found: &Bus,
 ) -> Result<(), Sentence> {
-    let gic = host().ok_or_else(|| sentence!("the GIC was not set up"))?;
-    let timers = [machine.timer.virtual_timer, machine.timer.physical];
-    for line in timers {
-        set_feed(line.intid(), Feed::Guest(line.intid()));
-        for vcpu in 0..vcpus {
-            vgic.forward(vcpu, line.intid(), line.intid() as u16);
-        }
-    }
-    let pins = routes
-        .iter()
-        .filter_map(|route| found.find(route.function))
-        .filter_map(|found| machine.pci.pin_interrupt(found.function, found.pin));
-    for line in pins.chain([machine.console.interrupt]) {
-        let intid = line.intid();
-        gic.set_trigger(line);
-        gic.route(0, intid);
-        set_feed(intid, Feed::Guest(intid));
-        if !vgic.forward(0, intid, intid as u16) {
-            return Err(sentence!(
-                "interrupt {intid} of the machine is beyond those that a guest can have"
-            ));
-        }
+    for route in routes {
+        let stream = StreamId::new(route.stream)
+            .ok_or_else(|| sentence!("a DART has no stream {}", route.stream))?;
+        dart.assign(host, stream, HostStream(route.host))
+            .map_err(|error| sentence!("{}: {error}", route.function))?;
     }
     Ok(())
 }
 
-fn routes(
-    machine: &Machine,
-    config: &GuestConfig<'_>,
-    found: &Bus,
-) -> Result<ArrayVec<Route, { config::MAX_DEVICES }>, Sentence> {
-    let mut routes = ArrayVec::new();
+/// The machine's lines that feed the guest: its cores' timers, the pins of its PCI functions, the serial line. Says so
+/// to the machine's GIC.
+fn lines(machine: &Machine, routes: &[Route], found: &Bus) -> Result<Lines, Sentence> {
+    let gic = host().ok_or_else(|| sentence!("the GIC was not set up"))?;
+    let mut lines = Lines::new();
+    let pins = routes
+        .iter()
+        .filter_map(|route| found.find(route.function))
+        .filter_map(|found| machine.pci.pin_interrupt(found.function, found.pin));
+    let timers = [machine.timer.virtual_timer, machine.timer.physical];
+    for line in timers
+        .into_iter()
+        .chain(pins)
+        .chain([machine.console.interrupt])
+    {
+        let intid = line.intid();
+        if lines.contains(&intid) {
+            continue;
+        }
+        gic.set_trigger(line);
+        gic.route(0, intid);
+        set_feed(intid, Feed::Guest(intid));
+        lines.try_push(intid).map_err(|_| {
+            sentence!("the guest's devices pull more interrupt lines than Oche keeps")
+        })?;
+    }
+    Ok(lines)
+}
+
+/// Tells the guest's GIC of them.
+pub(super) fn forward(vgic: &mut Vgic, vcpus: usize, lines: &Lines) {
+    for intid in lines {
+        let Ok(physical) = u16::try_from(*intid) else {
+            continue; // no INTID of a line is so large
+        };
+        let each = if *intid < 32 { vcpus } else { 1 };
+        for vcpu in 0..each {
+            // Refused for a number that no guest has: such a device stays silent.
+            let _ = vgic.forward(vcpu, *intid, physical);
+        }
+    }
+}
+
+fn routes(machine: &Machine, config: &GuestConfig<'_>, found: &Bus) -> Result<Routes, Sentence> {
+    let mut routes = Routes::new();
     for device in &config.devices {
         let name = config.name;
         let known = Function::from_rid(device.function.requester())

@@ -9,12 +9,13 @@ mod ingredients;
 mod interrupts;
 mod load;
 mod memory;
+mod restart;
 mod reveal;
 mod stage2;
 
-use arrayvec::{ArrayString, ArrayVec};
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use guest_abi::config::{Delivery, MAX_TOKEN};
+use guest_abi::config::Delivery;
 use guest_abi::summary::{Outcome, reason};
 use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
@@ -37,17 +38,18 @@ pub(super) use self::counters::Counters;
 pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, give_up};
 pub(super) use self::ingredients::Ingredients;
+use self::ingredients::{Lines, Routes};
 pub(super) use self::interrupts::{attend, faults, message, physical};
 pub(super) use self::load::{Entry, load};
 pub(super) use self::memory::GuestRam;
+pub(super) use self::restart::restart;
 pub(super) use self::reveal::Canaries;
+use self::reveal::Targets;
 pub(super) use self::stage2::StageTwoTlb;
 
 /// One guest. Fields behind a lock are changed by traps of any of its vCPUs; no trap holds two of the locks at once.
 pub(super) struct Guest {
     pub(super) id: GuestId,
-    /// The secret of this run (see `guest_abi::config`).
-    pub(super) token: ArrayString<MAX_TOKEN>,
     /// A guard has been taken out of this run.
     pub(super) guards_out: bool,
     /// The guest's redistributors show LPIs: only ever in a test image.
@@ -93,6 +95,15 @@ pub(super) struct Guest {
     /// The run is over: a vCPU that comes out stays out.
     pub(super) ending: AtomicBool,
     pub(super) frames_free_at_start: u64,
+    /// What it was made from, and is made from again.
+    pub(super) from: &'static Ingredients,
+    pub(super) routes: Routes,
+    pub(super) lines: Lines,
+    /// Its PCI bus as it first saw it.
+    pub(super) fresh_bus: VirtualBus,
+    pub(super) targets: Targets,
+    /// How often it was started anew.
+    pub(super) restarts: AtomicU64,
 }
 
 impl Guest {
@@ -104,7 +115,10 @@ impl Guest {
     /// Lets the first vCPU begin at `kernel`, with the device tree's address as a kernel expects it.
     pub(super) fn start(&'static self, kernel: u64, tree: u64) {
         let now = cpu::ticks();
-        self.entered.store(now, Ordering::Relaxed);
+        let first = self.restarts.load(Ordering::Relaxed) == 0;
+        if first {
+            self.entered.store(now, Ordering::Relaxed);
+        }
         self.counter_offset.store(now, Ordering::Relaxed);
         if cores::send(self.core_of(0), self, 0, kernel, tree).is_err() {
             end(

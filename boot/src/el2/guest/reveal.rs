@@ -23,8 +23,11 @@ const LEAF: u64 = 0b11;
 /// Frames of Oche's own that a guest was told of, and the word that fills each.
 pub(in crate::el2) type Canaries = ArrayVec<(Frame, u64), 2>;
 
+/// What a guest is told.
+pub(in crate::el2) type Targets = ArrayVec<Target<'static>, TARGETS>;
+
 /// At most this many things are revealed.
-pub(super) const TARGETS: usize = 6;
+const TARGETS: usize = 6;
 
 /// What the guest is told: nothing, unless the run says `reveal = on`.
 pub(super) fn targets(
@@ -32,8 +35,8 @@ pub(super) fn targets(
     machine: &Machine,
     ram: GuestRam,
     stage2: Pa,
-) -> Result<(ArrayVec<Target<'static>, TARGETS>, Canaries), Sentence> {
-    let mut targets = ArrayVec::new();
+) -> Result<(Targets, Canaries), Sentence> {
+    let mut targets = Targets::new();
     let mut canaries = Canaries::new();
     if !reveal {
         return Ok((targets, canaries));

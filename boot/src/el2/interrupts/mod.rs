@@ -27,12 +27,11 @@ pub(in crate::el2) fn start(machine: &Machine, affinities: &[u64]) -> Result<(),
     set_feed(host::KICK, Feed::Kick);
     set_feed(maintenance(machine), Feed::Maintenance);
     set_feed(machine.timer.hypervisor.intid(), Feed::Tick);
-    for (line, feed) in [(machine.smmu.event_queue, Feed::Iommu)] {
-        gic.set_trigger(line);
-        gic.route(0, line.intid());
-        set_feed(line.intid(), feed);
-        gic.enable(0, line.intid());
-    }
+    let line = machine.smmu.event_queue;
+    gic.set_trigger(line);
+    gic.route(0, line.intid());
+    set_feed(line.intid(), Feed::Iommu);
+    gic.enable(0, line.intid());
     Ok(())
 }
 

@@ -1,0 +1,71 @@
+//! A guest that starts anew: all that it had is taken back as at its end, but for its memory, which is filled again.
+
+use core::sync::atomic::Ordering;
+
+use dart_virt::GuestDma;
+use guest_abi::summary::{Outcome, reason};
+use hv_core::pci;
+use hv_core::psci::Cores;
+use log::info;
+
+use super::super::cores;
+use super::super::sentence::{Sentence, sentence};
+use super::files::fill_ram;
+use super::interrupts::vgic;
+use super::load::{assign, forward};
+use super::{Guest, end};
+
+/// Starts the guest anew, from whichever core; this core waits for orders then. A guest that cannot be is ended.
+pub(in crate::el2) fn restart(guest: &'static Guest) -> ! {
+    if guest.ending.swap(true, Ordering::AcqRel) {
+        guest.leave()
+    }
+    guest.stop();
+    match renew(guest) {
+        Ok(()) => cores::park(),
+        Err(why) => {
+            guest.ending.store(false, Ordering::Release);
+            let reason = reason(format_args!("the guest could not be started anew: {why}"));
+            end(guest, Outcome::Stopped, Some(reason))
+        }
+    }
+}
+
+/// No vCPU runs.
+fn renew(guest: &'static Guest) -> Result<(), Sentence> {
+    for function in guest.bus.lock().functions() {
+        pci::silence(&guest.config_space, function);
+    }
+    *guest.bus.lock() = guest.fresh_bus.clone();
+    guest.with_dma(|dart, host| {
+        dart.drain_faults(host);
+        dart.shutdown(host)
+            .map_err(|leftover| sentence!("its DMA could not be shut down: {leftover}"))?;
+        *dart = GuestDma::renewed(host, dart).map_err(|error| sentence!("{error}"))?;
+        assign(dart, host, &guest.routes)
+    })?;
+    let mut fresh = vgic(&guest.affinities, guest.delivery);
+    forward(&mut fresh, guest.affinities.len(), &guest.lines);
+    *guest.vgic.lock() = fresh;
+    guest.dart_line.store(false, Ordering::Release);
+    *guest.cores.lock() = Cores::new(guest.affinities.iter().copied());
+    for (again, repeats) in guest.fetched_again.iter().zip(&guest.repeats) {
+        again.store(false, Ordering::Relaxed);
+        repeats.lock().forget();
+    }
+    let restarts = guest
+        .restarts
+        .fetch_add(1, Ordering::Relaxed)
+        .saturating_add(1);
+    let placement = fill_ram(
+        guest.from,
+        guest.ram,
+        &guest.routes,
+        &guest.targets,
+        restarts,
+    )?;
+    info!("guest starts anew at {}", placement.kernel);
+    guest.ending.store(false, Ordering::Release);
+    guest.start(placement.kernel.get(), placement.tree.get());
+    Ok(())
+}
