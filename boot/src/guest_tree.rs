@@ -18,7 +18,7 @@ use dtoolkit::{Node, Property, ToPropertyValue};
 use hv_core::pci::Function;
 use hv_core::{Ipa, Pa};
 
-use crate::machine::{self, Machine, TreeError};
+use crate::machine::{self, Interrupt, Machine, TreeError};
 
 /// What a guest is to get.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +31,26 @@ pub struct GuestPlan<'a> {
     pub bootargs: &'a str,
     /// Where its ramdisk is, and how many bytes.
     pub ramdisk: Option<(Ipa, u64)>,
-    /// Its PCI functions, and the stream of its DART that each one is.
-    pub streams: &'a [(Function, u8)],
+    /// Its PCI functions.
+    pub functions: &'a [GuestFunction],
+    /// Do its functions send messages (MSI, MSI-X), which a GICv2m frame takes?
+    pub messages: bool,
     /// How often it was started before, without the machine having been off.
     pub restarts: u64,
     /// A test aid: physical addresses that the guest must not be able to reach, told to it so that
     /// it can try. Empty unless the run asks for it.
     pub targets: &'a [Target<'a>],
+}
+
+/// A PCI function of a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestFunction {
+    /// Where the guest sees it.
+    pub function: Function,
+    /// The stream of the guest's DART that its accesses are.
+    pub stream: u8,
+    /// The pin that it pulls, 1 to 4, and the interrupt that the guest gets by it.
+    pub wire: Option<(u8, Interrupt)>,
 }
 
 /// One of the addresses that a test guest is told: `/chosen` gets `oche,target-<name>`.
@@ -147,7 +160,7 @@ fn psci() -> DeviceTreeNode {
 
 fn chosen(host: FdtNode<'_>, plan: &GuestPlan<'_>) -> DeviceTreeNode {
     let mut chosen = node("chosen");
-    set(&mut chosen, "oche,restarts", plan.restarts);
+    set(&mut chosen, "oche,boots", plan.restarts);
     set(&mut chosen, "bootargs", plan.bootargs);
     set(
         &mut chosen,

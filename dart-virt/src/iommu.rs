@@ -13,7 +13,7 @@ use hv_core::{Frame, Iova};
 mod host_format;
 pub mod smmuv3;
 
-pub use host_format::{Expressed, HostAttributes, HostFormat};
+pub use host_format::{Expressed, HostAttributes, HostFormat, Memory};
 
 /// A stream of a host IOMMU, by the number that the host's device tree gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! What this crate needs of the world, each need a trait that the world implements.
 
 use hv_core::addr::FRAME_WORDS;
+pub use hv_core::device::{Fence, Registers};
 use hv_core::frames::Frames;
 use hv_core::ownership::Ownership;
 use hv_core::{Frame, Ipa};
@@ -11,11 +12,18 @@ use crate::iommu::HostIommu;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotRam;
 
-/// The RAM of one guest, by the guest's own addresses.
+/// The memory of one guest, by the guest's own addresses: its RAM, and what its devices find beside.
 pub trait GuestMemory {
     /// The host frame behind the guest's frame at `at`; `None` if that is not wholly RAM of this
     /// guest.
     fn frame_of(&self, at: Ipa) -> Option<Frame>;
+
+    /// The frame of registers that the guest's devices find at the guest's page at `at`: the
+    /// host's doorbell where the guest sees its own (`hv_core::layout::V2M_BASE`). That a device of
+    /// the guest may reach it must also be said to `Ownership`.
+    fn doorbell_at(&self, _at: Ipa) -> Option<Frame> {
+        None
+    }
 
     /// The word at `at`, read by one access of eight bytes.
     ///
@@ -37,28 +45,6 @@ pub trait GuestMemory {
     /// When nothing answers there.
     #[cfg(feature = "guards-out")]
     fn read_any_frame(&self, at: hv_core::Pa, into: &mut [u64; FRAME_WORDS]) -> Result<(), NotRam>;
-}
-
-/// The register window of one device. Every access is one load or store of its width.
-pub trait Registers: Sync {
-    /// Reads 32 bits at `offset` from the window's start.
-    fn read32(&self, offset: usize) -> u32;
-    /// Writes 32 bits.
-    fn write32(&self, offset: usize, value: u32);
-    /// Reads 64 bits.
-    fn read64(&self, offset: usize) -> u64;
-    /// Writes 64 bits.
-    fn write64(&self, offset: usize, value: u64);
-}
-
-/// The order between memory that a device reads or writes, and its registers.
-pub trait Fence: Sync {
-    /// Every earlier store to memory is visible to devices before any later store, be it to memory
-    /// or to a register (`dsb oshst` or stronger).
-    fn stores(&self);
-    /// Every earlier load of a register is complete before any later load of memory that the
-    /// device wrote (`dmb oshld` or stronger).
-    fn loads(&self);
 }
 
 /// The world as one call sees it: handed in each time, so that nothing here holds on to it.

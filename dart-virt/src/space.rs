@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 use hv_core::addr::FRAME_WORDS;
 use hv_core::ownership::{GuestId, PinError};
 use hv_core::table::{Swept, Table};
-use hv_core::{Frame, Iova, Pa};
+use hv_core::{Frame, Iova, Ipa, Pa};
 
 use crate::counters::Counters;
 use crate::guards::{Guard, Guards};
-use crate::iommu::{AttachError, ContextId, HostFormat, Hung, Quiet, Stale};
+use crate::iommu::{AttachError, ContextId, HostFormat, Hung, Memory, Quiet, Stale};
 use crate::seams::Host;
 use crate::variant::{Roots, Variant};
 
@@ -159,6 +159,13 @@ impl Work<'_, '_> {
         self.notices.say(self.guest, Notice::OutOfMemory);
     }
 
+    /// What lies behind the guest's page at `at`, for its devices: its RAM, or its doorbell.
+    fn behind(&self, at: Ipa) -> Option<(Frame, Memory)> {
+        let memory = self.host.memory;
+        let ram = memory.frame_of(at).map(|frame| (frame, Memory::Normal));
+        ram.or_else(|| Some((memory.doorbell_at(at)?, Memory::Device)))
+    }
+
     /// Counts a host entry that is about to name `frame`.
     fn pin(&mut self, frame: Frame) -> Result<(), PinError> {
         let pinned = self.host.ownership.pin(frame, self.guest);
@@ -176,8 +183,8 @@ impl Work<'_, '_> {
     /// host IOMMU has confirmed that it is forgotten.
     fn unpin(&mut self, frame: Frame) {
         let stands = self.guards.stands(Guard::LeafOwnership);
-        if stands || self.host.ownership.is_guests(frame, self.guest) {
-            self.host.ownership.unpin(frame);
+        if stands || self.host.ownership.may_reach(frame, self.guest) {
+            self.host.ownership.unpin(frame, self.guest);
         }
         self.counters.pages_pinned = self.counters.pages_pinned.saturating_sub(1);
     }

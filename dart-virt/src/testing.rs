@@ -5,11 +5,12 @@ extern crate std;
 use std::boxed::Box;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::vec::Vec;
 
 use hv_core::addr::{FRAME_SIZE, FRAME_WORDS};
 use hv_core::frames::test_arena::{DEFAULT_BASE, TestArena};
+use hv_core::layout::V2M_BASE;
 use hv_core::ownership::{GuestId, Owner, Ownership, RamRange};
 use hv_core::{Frame, Ipa, Pa};
 
@@ -39,6 +40,9 @@ pub(crate) const RAM_FRAMES: u64 = 96;
 /// A frame of RAM that nobody gave to the guest: right behind the guest's own.
 pub(crate) const FOREIGN_FRAME: u64 = RAM_FRAME + RAM_FRAMES;
 
+/// The host's doorbell: no RAM.
+pub(crate) const DOORBELL: Frame = Frame::from_number(0x809_0000 / PAGE);
+
 pub(crate) const STREAM: StreamId = stream(1);
 pub(crate) const DEVICE: HostStream = HostStream(0x8);
 
@@ -56,12 +60,14 @@ pub(crate) fn ram(page: u64) -> Ipa {
 
 pub(crate) struct Memory {
     words: Mutex<Vec<u64>>,
+    doorbell: Option<Frame>,
 }
 
 impl Memory {
     fn new() -> Self {
         Self {
             words: Mutex::new(std::vec![0; RAM_FRAMES as usize * FRAME_WORDS]),
+            doorbell: None,
         }
     }
 
@@ -81,6 +87,10 @@ impl GuestMemory for Memory {
     fn frame_of(&self, at: Ipa) -> Option<Frame> {
         let offset = at.frame_base().offset_from(Ipa::new(RAM))?;
         (offset < RAM_FRAMES * PAGE).then(|| Frame::from_number(RAM_FRAME + offset / PAGE))
+    }
+
+    fn doorbell_at(&self, at: Ipa) -> Option<Frame> {
+        self.doorbell.filter(|_| at.frame_base() == V2M_BASE)
     }
 
     fn load_u64(&self, at: Ipa) -> Result<u64, NotRam> {
@@ -152,7 +162,10 @@ impl Bench {
         let states: Vec<AtomicU32> = (0..Ownership::states_needed(ranges).unwrap())
             .map(|_| AtomicU32::new(0))
             .collect();
-        let ownership = Ownership::new(ranges, Vec::leak(states)).unwrap();
+        let assignments = (0..4).map(|_| AtomicU64::new(0)).collect();
+        let ownership = Ownership::new(ranges, Vec::leak(states))
+            .unwrap()
+            .with_assignments(Vec::leak(assignments));
         let give = |first, count, owner| {
             let first = Frame::from_number(first);
             ownership
@@ -189,6 +202,13 @@ impl Bench {
             iommu,
             dma,
         }
+    }
+
+    /// Shows `guest` a doorbell, which is this guest's address for the machine's [`DOORBELL`]; the one whose devices
+    /// are here sees it either way.
+    pub(crate) fn give_doorbell(&mut self, guest: GuestId) {
+        self.memory.doorbell = Some(DOORBELL);
+        self.ownership.assign_registers(DOORBELL, guest).unwrap();
     }
 
     pub(crate) fn call<R>(&mut self, run: impl FnOnce(&mut GuestDma, &mut Host<'_>) -> R) -> R {
@@ -249,6 +269,12 @@ impl Bench {
             *leaves.entry(Frame::containing(leaf.output)).or_default() += 1;
         });
         let total: u16 = leaves.values().sum();
+        for (&frame, &entries) in &leaves {
+            if self.ownership.state(frame).is_none() {
+                let pins = self.ownership.register_pins(frame, GUEST);
+                assert_eq!(pins, Some(entries), "{frame:?}");
+            }
+        }
         self.ownership.for_each(|frame, state| {
             let entries = leaves.get(&frame).copied().unwrap_or(0);
             assert_eq!(state.pins, entries, "{frame:?}");
@@ -266,6 +292,8 @@ impl Bench {
         assert_eq!(self.dma.counters().pages_pinned, 0);
         self.ownership
             .for_each(|frame, state| assert_eq!(state.pins, 0, "{frame:?}"));
+        let doorbell = self.ownership.register_pins(DOORBELL, GUEST);
+        assert_eq!(doorbell.unwrap_or(0), 0);
         assert_eq!(self.arena.out(), 0, "frames are missing");
         assert!(self.iommu.tlb.is_empty());
         assert!(self.iommu.streams.values().all(Option::is_none));

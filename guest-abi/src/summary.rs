@@ -95,6 +95,8 @@ pub struct Summary {
     pub tables_peak: u64,
     /// Guest tables that were not followed: outside memory, or past the limit.
     pub tables_refused: u64,
+    /// How often a guest's table or page was left out for want of a frame of Oche's; the next flush tries again.
+    pub out_of_memory: u64,
     /// Faults of the guest's devices that the host IOMMU reported.
     pub faults: u64,
     /// Of these, those that the guest was not shown, because its DART held an earlier one.

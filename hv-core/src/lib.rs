@@ -4,11 +4,15 @@
 
 pub mod addr;
 pub mod arch;
+pub mod backtrace;
 pub mod cpu;
+pub mod device;
 pub mod frames;
+pub mod its;
 pub mod layout;
 pub mod ownership;
 pub mod pci;
+pub mod pl011;
 pub mod psci;
 pub mod stage2;
 pub mod table;

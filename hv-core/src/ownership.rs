@@ -5,15 +5,17 @@
 //! changes owner only while that count is zero.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::addr::Frame;
 
+mod assigned;
 mod owner;
 mod self_test;
 #[cfg(test)]
 mod tests;
 
+pub use assigned::AssignmentError;
 pub use owner::{GuestId, Owner};
 pub use self_test::{SelfTestFailure, self_test};
 
@@ -90,7 +92,7 @@ impl fmt::Display for TransferError {
 /// Why a frame was not pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinError {
-    /// No RAM there.
+    /// No RAM there, nor registers that this guest was given.
     NotRam,
     /// The frame is not this guest's.
     NotOwned,
@@ -103,6 +105,8 @@ pub enum PinError {
 pub struct Ownership<'a> {
     ranges: &'a [RamRange],
     states: &'a [AtomicU32],
+    /// Frames that are no RAM, and whose devices may reach them.
+    assignments: &'a [AtomicU64],
 }
 
 impl<'a> Ownership<'a> {
@@ -131,7 +135,11 @@ impl<'a> Ownership<'a> {
         if states.len() < needed {
             return Err(LayoutError::TooFewStates(needed));
         }
-        Ok(Self { ranges, states })
+        Ok(Self {
+            ranges,
+            states,
+            assignments: &[],
+        })
     }
 
     fn cell(&self, frame: Frame) -> Option<&AtomicU32> {
@@ -169,6 +177,11 @@ impl<'a> Ownership<'a> {
     pub fn is_guests(&self, frame: Frame, guest: GuestId) -> bool {
         self.state(frame)
             .is_some_and(|state| state.owner == Owner::Guest(guest))
+    }
+
+    /// May the devices of `guest` reach this frame: its RAM, or registers that it was given?
+    pub fn may_reach(&self, frame: Frame, guest: GuestId) -> bool {
+        self.is_guests(frame, guest) || self.register_pins(frame, guest).is_some()
     }
 
     /// Gives `frame` from `from` to `to`.
@@ -225,12 +238,14 @@ impl<'a> Ownership<'a> {
         Ok(())
     }
 
-    /// Counts one more host entry that names `frame`, if the frame is RAM of `guest`.
+    /// Counts one more host entry that names `frame`, if the frame is RAM of `guest` or registers that it was given.
     ///
     /// # Errors
     /// Then nothing has changed and the entry must not be installed.
     pub fn pin(&self, frame: Frame, guest: GuestId) -> Result<(), PinError> {
-        let cell = self.cell(frame).ok_or(PinError::NotRam)?;
+        let Some(cell) = self.cell(frame) else {
+            return self.pin_registers(frame, guest);
+        };
         let mut word = cell.load(Ordering::Acquire);
         loop {
             let state = Self::decode(word);
@@ -252,20 +267,23 @@ impl<'a> Ownership<'a> {
         }
     }
 
-    /// Takes one pin off `frame`. Only after the host IOMMU confirmed that no device can reach the
+    /// Takes one pin of `guest` off `frame`. Only after the host IOMMU confirmed that no device can reach the
     /// frame through the entry any more.
     ///
     /// # Panics
-    /// If the frame is not RAM or has no pin: then entries and pins have gone out of step, which is
+    /// If the frame has no pin of the guest's: then entries and pins have gone out of step, which is
     /// a bug of ours that no guest can bring about, and going on would let a frame change hands
     /// under a device.
-    pub fn unpin(&self, frame: Frame) {
-        let Some(cell) = self.cell(frame) else {
-            panic!("broken invariant: {frame:?} was unpinned but is not RAM");
+    pub fn unpin(&self, frame: Frame, guest: GuestId) {
+        let had_a_pin = match self.cell(frame) {
+            Some(cell) => {
+                let before = cell.fetch_sub(ONE_PIN, Ordering::AcqRel);
+                before >= ONE_PIN && Self::decode(before).owner == Owner::Guest(guest)
+            }
+            None => self.unpin_registers(frame, guest),
         };
-        let before = cell.fetch_sub(ONE_PIN, Ordering::AcqRel);
         assert!(
-            before >= ONE_PIN,
+            had_a_pin,
             "broken invariant: {frame:?} was unpinned without a pin"
         );
     }

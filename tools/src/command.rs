@@ -17,6 +17,11 @@ pub(crate) fn catch_interrupts() -> Outcome<()> {
         .or_say("cannot catch interrupts")
 }
 
+/// As if an interrupt had come.
+pub(crate) fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
 /// Whether an interrupt came.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)

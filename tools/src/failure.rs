@@ -18,12 +18,14 @@ pub(crate) enum Status {
     Faulted = 5,
     /// The time was up.
     TimedOut = 6,
-    /// Oche ended the run, or ended without a summary.
+    /// Oche ended the run, or never began it.
     OcheStopped = 7,
     /// QEMU failed.
     QemuFailed = 8,
     /// Pages stayed pinned or frames stayed in use after the guest had gone.
     Unbalanced = 9,
+    /// Oche itself failed: a panic, an exception of its own, or it was gone without a word.
+    OcheFailed = 10,
     /// Interrupted (128 and the number of the signal, as shells have it).
     Interrupted = 130,
 }

@@ -3,9 +3,11 @@
 //! `./oche` at the top of the clone builds and starts it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod cli;
 mod command;
+mod ctl;
 mod disk;
 mod failure;
 mod packages;
@@ -13,6 +15,7 @@ mod progress;
 mod qemu;
 mod run;
 mod size;
+mod symbols;
 mod test;
 mod workspace;
 
@@ -41,5 +44,8 @@ fn act(cli: &Cli) -> Outcome<Status> {
         Command::Run(options) => run::run(&workspace, options),
         Command::Build(options) => run::build(&workspace, options),
         Command::Test(options) => test::test(&workspace, options),
+        Command::Bench(what) => bench::bench(&workspace, what),
+        Command::Ctl(options) => ctl::ctl(&workspace, options),
+        Command::Symbols(options) => run::symbols(&workspace, options),
     }
 }

@@ -64,11 +64,12 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 /// Cores that have seen it, a bit each.
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// What a core finds through `x0` when it starts with its MMU off; the first two fields as `entry.S` reads them.
+/// What a core finds through `x0` when it starts with its MMU off; the three fields as `entry.S` reads them.
 #[repr(C)]
 struct CoreStart {
     stack_top: u64,
     mmu: *const MmuRegisters,
+    /// It is the core's slot too (`hv_core::arch::aarch64::failure`).
     core: usize,
 }
 
@@ -139,7 +140,8 @@ pub(super) fn start_all(
     interrupts::start_core(0, machine)?;
     CORES[0].ready.store(true, Ordering::Release);
     for (core, affinity) in CORES.iter().zip(affinities).skip(1) {
-        let stack = Stack::new().ok_or_else(|| sentence!("no memory for the cores' stacks"))?;
+        let stack = Stack::of_core(core.index)
+            .ok_or_else(|| sentence!("there is no stack for core {}", core.index))?;
         core.stack_top.store(stack.top().get(), Ordering::Relaxed);
         if start(core, *affinity, &stack, platform).is_err() {
             warn!(
@@ -309,7 +311,7 @@ pub(super) fn stop_others() -> usize {
     }
 }
 
-fn stop_if_failed(core: &Core) {
+pub(super) fn stop_if_failed(core: &Core) {
     if FAILED.load(Ordering::Acquire) {
         STOPPED.fetch_or(1 << core.index, Ordering::AcqRel);
         barrier::halt();

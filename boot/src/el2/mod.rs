@@ -6,12 +6,15 @@
 mod address_space;
 mod allocator;
 mod console;
+mod control;
 mod cores;
 mod exits;
-mod fault;
+mod failure;
 mod guest;
 mod image;
 mod interrupts;
+mod menu;
+mod messages;
 mod pci;
 mod platform;
 mod ram;

@@ -2,15 +2,16 @@
 
 use alloc::boxed::Box;
 
+use boot::console::Style;
 use boot::machine::{self, Early, Machine};
 use boot::range::PaRange;
 use guest_abi::bundle::Bundle;
-use guest_abi::config::{GuestConfig, RunConfig};
+use guest_abi::config::{ConsoleStyle, GuestConfig, RunConfig};
 use guest_abi::summary::{Outcome, Summary, reason};
 use hv_core::Pa;
 use hv_core::arch::aarch64::mmu::MmuRegisters;
 use hv_core::arch::aarch64::{barrier, core as cpu};
-use hv_core::layout::{ECAM_SIZE, GICD_SIZE, GICR_STRIDE};
+use hv_core::layout::{GICD_SIZE, GICR_STRIDE};
 use hv_core::ownership::GuestId;
 use hv_core::psci::MAX_VCPUS;
 use log::{error, info};
@@ -20,6 +21,7 @@ extern crate alloc;
 use super::address_space::AddressSpace;
 use super::console::{self, Port};
 use super::guest::{self, Entry, Ingredients};
+use super::messages::ASSIGNMENTS;
 use super::platform::{self, Platform, QemuVirt};
 use super::ram::Ram;
 use super::sentence::{Sentence, sentence};
@@ -137,8 +139,16 @@ fn map_devices(space: &mut AddressSpace, machine: &Machine) -> Result<(), Senten
         })
     };
     map(&machine.smmu.registers, u64::MAX)?;
-    map(&machine.pci.ecam, ECAM_SIZE)?;
+    map(&machine.pci.ecam, u64::MAX)?;
     map(&machine.gic.distributor, GICD_SIZE)?;
+    if let Some(io) = &machine.pci.windows.io {
+        let range = PaRange::new(io.pa, io.size)
+            .ok_or_else(|| sentence!("the PCI I/O window runs past the end of memory"))?;
+        map(&range, u64::MAX)?;
+    }
+    if let Some(its) = &machine.gic.its {
+        map(&its.registers, u64::MAX)?;
+    }
     // A region may be far larger than the cores that are there. GICv4 redistributors are twice as wide.
     let most = 2 * GICR_STRIDE * MAX_VCPUS as u64;
     machine
@@ -177,9 +187,13 @@ fn start_guest(
     }
     let id = GuestId::new(0).ok_or_else(|| sentence!("no guest number is left"))?;
     let guest_ram = ram.take_guest(name, config.memory)?;
-    let ownership = ram.states(id, guest_ram)?;
+    let ownership = ram.states(id, guest_ram)?.with_assignments(&ASSIGNMENTS);
     ram.fill_pool(guest_ram);
     cores::start_all(machine, mmu, platform)?;
+    console::set_style(match run.console {
+        ConsoleStyle::Tagged => Style::Tagged,
+        ConsoleStyle::Raw => Style::Raw,
+    });
     guest::load(Ingredients {
         tree,
         machine,

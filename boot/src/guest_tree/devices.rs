@@ -9,13 +9,14 @@ use dtoolkit::model::DeviceTreeNode;
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 use hv_core::layout;
-use hv_core::pci::Function;
 
 use super::{GuestPlan, copy_property, node, set, set_reg};
-use crate::machine::{Machine, TreeError};
+use crate::machine::{Interrupt, Machine, TreeError, Trigger};
 
 /// Space codes of a PCI address (IEEE 1275 PCI bus binding 2.1, 2.2.1.1): 32-bit memory.
 const MEMORY_32: u32 = 0x0200_0000;
+/// Cells of an address, and of a size, below the interrupt controller where it has a child.
+const PARENT_CELLS: u32 = 2;
 
 pub(super) fn all(
     host: FdtNode<'_>,
@@ -24,12 +25,13 @@ pub(super) fn all(
 ) -> Result<Vec<DeviceTreeNode>, TreeError> {
     let console = find(host, "arm,pl011")?;
     let mut devices = clocks(host, console);
-    devices.push(interrupt_controller(host, plan)?);
+    let [dart, frame] = unused_phandles(host);
+    let frame = plan.messages.then_some(frame);
+    devices.push(interrupt_controller(host, plan, frame)?);
     devices.push(timer(host)?);
-    devices.push(uart(console, machine));
-    let dart = unused_phandle(host);
-    devices.push(dart_node(machine, dart));
-    devices.push(pci(machine, plan, dart)?);
+    devices.push(uart(console));
+    devices.push(dart_node(dart));
+    devices.push(pci(machine, plan, dart, frame));
     Ok(devices)
 }
 
@@ -51,19 +53,18 @@ fn phandle(node: FdtNode<'_>) -> Option<u32> {
     node.property("phandle")?.value_as::<u32>().ok()
 }
 
-/// A handle that no node of the host has. Handles that were taken over keep their numbers.
-fn unused_phandle(host: FdtNode<'_>) -> u32 {
-    let used = |candidate| {
+/// Handles that no node of the host has. Handles that were taken over keep their numbers.
+fn unused_phandles(host: FdtNode<'_>) -> [u32; 2] {
+    let used = |candidate: &u32| {
         host.children().any(|node| {
-            phandle(node) == Some(candidate)
+            phandle(node) == Some(*candidate)
                 || node
                     .children()
-                    .any(|child| phandle(child) == Some(candidate))
+                    .any(|child| phandle(child) == Some(*candidate))
         })
     };
-    (1..u32::MAX)
-        .find(|candidate| !used(*candidate))
-        .unwrap_or(u32::MAX)
+    let mut unused = (1..u32::MAX).filter(|candidate| !used(candidate));
+    [(); 2].map(|()| unused.next().unwrap_or(u32::MAX))
 }
 
 /// The fixed clocks that the serial line names. They have no registers.
@@ -79,10 +80,24 @@ fn clocks(host: FdtNode<'_>, console: FdtNode<'_>) -> Vec<DeviceTreeNode> {
         .collect()
 }
 
-/// A GICv3 without its children: there is no ITS, and no LPIs.
+/// The frame that functions send their messages to. A message's data is the INTID that it raises,
+/// which is how `arm,msi-base-spi` counts too (Linux `arm,gic.yaml`, `irq-gic-v2m.c`).
+fn message_frame(phandle: u32) -> DeviceTreeNode {
+    let mut frame = node(format!("v2m@{:x}", layout::V2M_BASE.get()));
+    set(&mut frame, "compatible", "arm,gic-v2m-frame");
+    set(&mut frame, "msi-controller", &[][..] as &[u8]);
+    set_reg(&mut frame, &[(layout::V2M_BASE, layout::V2M_SIZE)]);
+    set(&mut frame, "arm,msi-base-spi", layout::V2M_FIRST);
+    set(&mut frame, "arm,msi-num-spis", layout::V2M_COUNT);
+    set(&mut frame, "phandle", phandle);
+    frame
+}
+
+/// A GICv3 without an ITS, and without LPIs; with a message frame if the guest has messages.
 fn interrupt_controller(
     host: FdtNode<'_>,
     plan: &GuestPlan<'_>,
+    frame: Option<u32>,
 ) -> Result<DeviceTreeNode, TreeError> {
     let from = find(host, "arm,gic-v3")?;
     let mut gic = node(format!("intc@{:x}", layout::GICD_BASE.get()));
@@ -94,8 +109,16 @@ fn interrupt_controller(
     ] {
         copy_property(from, &mut gic, property);
     }
-    // No unit address in an interrupt-map that leads here.
-    set(&mut gic, "#address-cells", 0u32);
+    // Cells of a unit address in an interrupt-map that leads here, and of the address of a frame.
+    match frame {
+        None => set(&mut gic, "#address-cells", 0u32),
+        Some(frame) => {
+            set(&mut gic, "#address-cells", PARENT_CELLS);
+            set(&mut gic, "#size-cells", PARENT_CELLS);
+            set(&mut gic, "ranges", &[][..] as &[u8]);
+            gic.add_child(message_frame(frame));
+        }
+    }
     let redistributors = u64::try_from(plan.vcpus)
         .ok()
         .and_then(|count| count.checked_mul(layout::GICR_STRIDE))
@@ -121,29 +144,31 @@ fn timer(host: FdtNode<'_>) -> Result<DeviceTreeNode, TreeError> {
     Ok(timer)
 }
 
-fn uart(from: FdtNode<'_>, machine: &Machine) -> DeviceTreeNode {
+fn uart(from: FdtNode<'_>) -> DeviceTreeNode {
     let mut uart = node(uart_name());
     for property in ["compatible", "clocks", "clock-names"] {
         copy_property(from, &mut uart, property);
     }
-    set(&mut uart, "interrupts", machine.console.interrupt.cells());
+    let interrupt = Interrupt::of_guest(layout::UART_INTID, Trigger::Level);
+    set(&mut uart, "interrupts", interrupt.cells());
     set_reg(&mut uart, &[(layout::UART_BASE, layout::UART_SIZE)]);
     uart
 }
 
 /// The DART that is not there. Its interrupt is the one with which the host's IOMMU reports
 /// faults: it goes to the guest as it is, whose driver then reads `ERROR`, which traps.
-fn dart_node(machine: &Machine, phandle: u32) -> DeviceTreeNode {
+fn dart_node(phandle: u32) -> DeviceTreeNode {
     let mut dart = node(format!("iommu@{:x}", layout::DART_BASE.get()));
     set(&mut dart, "compatible", "apple,t8103-dart");
     set_reg(&mut dart, &[(layout::DART_BASE, layout::DART_SIZE)]);
-    set(&mut dart, "interrupts", machine.smmu.event_queue.cells());
+    let interrupt = Interrupt::of_guest(layout::DART_INTID, Trigger::Level);
+    set(&mut dart, "interrupts", interrupt.cells());
     set(&mut dart, "#iommu-cells", 1u32);
     set(&mut dart, "phandle", phandle);
     dart
 }
 
-fn pci(machine: &Machine, plan: &GuestPlan<'_>, dart: u32) -> Result<DeviceTreeNode, TreeError> {
+fn pci(machine: &Machine, plan: &GuestPlan<'_>, dart: u32, frame: Option<u32>) -> DeviceTreeNode {
     let mut pci = node(format!("pcie@{:x}", layout::ECAM_BASE.get()));
     set(&mut pci, "compatible", "pci-host-ecam-generic");
     set(&mut pci, "device_type", "pci");
@@ -162,9 +187,9 @@ fn pci(machine: &Machine, plan: &GuestPlan<'_>, dart: u32) -> Result<DeviceTreeN
     );
     // One line per function: a requester id without one would be an access that no DART sees.
     let streams: Vec<u32> = plan
-        .streams
+        .functions
         .iter()
-        .flat_map(|(function, stream)| [u32::from(function.rid()), dart, u32::from(*stream), 1])
+        .flat_map(|it| [u32::from(it.function.rid()), dart, u32::from(it.stream), 1])
         .collect();
     set(&mut pci, "iommu-map", streams);
     let pins = interrupt_map(machine, plan);
@@ -172,26 +197,23 @@ fn pci(machine: &Machine, plan: &GuestPlan<'_>, dart: u32) -> Result<DeviceTreeN
         set(&mut pci, "interrupt-map-mask", [0xf800u32, 0, 0, 7]);
         set(&mut pci, "interrupt-map", pins);
     }
-    Ok(pci)
+    if let Some(frame) = frame {
+        set(&mut pci, "msi-parent", frame);
+    }
+    pci
 }
 
-/// The four pins of each device that the guest has a function of, where they lead on the host.
+/// The pin of each function, and the interrupt that the plan gives it.
 fn interrupt_map(machine: &Machine, plan: &GuestPlan<'_>) -> Vec<u32> {
-    let mut devices: Vec<Function> = plan
-        .streams
-        .iter()
-        .filter_map(|(it, _)| Function::new(it.device(), 0))
-        .collect();
-    devices.sort_unstable();
-    devices.dedup();
     let mut map = Vec::new();
-    for device in devices {
-        for pin in 1..=4u8 {
-            if let Some(interrupt) = machine.pci.pin_interrupt(device, pin) {
-                let unit = u32::from(device.rid()) << 8;
-                map.extend([unit, 0, 0, u32::from(pin), machine.gic.phandle]);
-                map.extend(interrupt.cells());
-            }
+    for it in plan.functions {
+        if let Some((pin, interrupt)) = it.wire {
+            let unit = u32::from(it.function.rid()) << 8;
+            map.extend([unit, 0, 0, u32::from(pin), machine.gic.phandle]);
+            // The unit address that the interrupt controller does not look at.
+            let cells = if plan.messages { PARENT_CELLS } else { 0 };
+            map.extend((0..cells).map(|_| 0));
+            map.extend(interrupt.cells());
         }
     }
     map

@@ -12,13 +12,14 @@ use crate::machine;
 const HOST: &[u8] = include_bytes!("../../tests/data/qemu-virt-7.2.dtb");
 
 fn plan<'a>() -> GuestPlan<'a> {
-    const STREAMS: &[(Function, u8)] = &[(Function::new(1, 0).unwrap(), 1)];
     GuestPlan {
         memory: (Ipa::new(0x8_0000_0000), 0x1000_0000),
         vcpus: 2,
         bootargs: "console=ttyAMA0 rdinit=/init",
         ramdisk: Some((Ipa::new(0x8_0f00_0000), 0x12_3456)),
-        streams: STREAMS,
+        functions: &[],
+        messages: false,
+        restarts: 0,
         targets: &[],
     }
 }
@@ -104,29 +105,77 @@ fn cores_keep_the_affinity_of_the_machines() {
     assert_eq!(cells(cpus.child("cpu@103").unwrap(), "reg"), [0, 0x103]);
 }
 
+/// A function at 00:04.0 of the guest, with the wire of the machine's 00:01.0.
+fn function() -> GuestFunction {
+    let machine = machine::parse(HOST).unwrap();
+    let host = Function::new(1, 0).unwrap();
+    GuestFunction {
+        function: Function::new(4, 0).unwrap(),
+        stream: 1,
+        wire: machine.pci.pin_interrupt(host, 1).map(|wire| (1, wire)),
+    }
+}
+
 #[test]
 fn a_function_reaches_the_dart_and_its_wire() {
-    let tree = built(&plan());
+    let functions = [function()];
+    let tree = built(&GuestPlan {
+        functions: &functions,
+        ..plan()
+    });
     let fdt = Fdt::new(&tree).unwrap();
     let dart = fdt.find_node("/iommu").unwrap();
     assert!(dart.is_compatible("apple,t8103-dart"));
-    // The event queue's wire of the host's IOMMU.
-    assert_eq!(cells(dart, "interrupts"), [0, 0x4a, 1]);
+    // A wire of the guest's own: 34, which is SPI 2, level.
+    assert_eq!(cells(dart, "interrupts"), [0, 2, 4]);
     assert_eq!(cells(dart, "#iommu-cells"), [1]);
     let handle = dart.phandle().unwrap().unwrap();
     let pci = fdt.find_node("/pcie").unwrap();
-    assert_eq!(cells(pci, "iommu-map"), [8, handle, 1, 1]);
+    assert_eq!(cells(pci, "iommu-map"), [0x20, handle, 1, 1]);
     let gic = fdt.find_node("/intc").unwrap();
     let gic_handle = gic.phandle().unwrap().unwrap();
     assert_ne!(gic_handle, handle);
     let map = cells(pci, "interrupt-map");
-    assert_eq!(map.len(), 4 * 8);
-    assert_eq!(map[..8], [0x800, 0, 0, 1, gic_handle, 0, 4, 4]);
+    assert_eq!(map, [0x2000, 0, 0, 1, gic_handle, 0, 4, 4]);
     assert_eq!(cells(fdt.root(), "interrupt-parent"), [gic_handle]);
     let base = u32::try_from(layout::BAR_BASE.get()).unwrap();
     assert_eq!(
         cells(pci, "ranges"),
         [0x0200_0000, 0, base, 0, base, 0, 0x1000_0000]
+    );
+    assert!(pci.property("msi-parent").is_none());
+}
+
+#[test]
+fn messages_go_to_a_frame_below_the_interrupt_controller() {
+    let functions = [function()];
+    let tree = built(&GuestPlan {
+        functions: &functions,
+        messages: true,
+        ..plan()
+    });
+    let fdt = Fdt::new(&tree).unwrap();
+    let gic = fdt.find_node("/intc").unwrap();
+    // An address below it is one of the machine's.
+    assert!(gic.property("ranges").unwrap().value().is_empty());
+    assert_eq!(cells(gic, "#address-cells"), [2]);
+    assert_eq!(cells(gic, "#size-cells"), [2]);
+    let frame = gic.child("v2m@20020000").unwrap();
+    assert!(frame.is_compatible("arm,gic-v2m-frame"));
+    assert!(frame.property("msi-controller").is_some());
+    assert_eq!(cells(frame, "reg"), [0, 0x2002_0000, 0, 0x1000]);
+    assert_eq!(cells(frame, "arm,msi-base-spi"), [64]);
+    assert_eq!(cells(frame, "arm,msi-num-spis"), [128]);
+    let handle = frame.phandle().unwrap().unwrap();
+    let dart = fdt.find_node("/iommu").unwrap().phandle().unwrap().unwrap();
+    let gic_handle = gic.phandle().unwrap().unwrap();
+    assert!(handle != dart && handle != gic_handle);
+    let pci = fdt.find_node("/pcie").unwrap();
+    assert_eq!(cells(pci, "msi-parent"), [handle]);
+    // Two cells of a unit address stand before the interrupt now.
+    assert_eq!(
+        cells(pci, "interrupt-map"),
+        [0x2000, 0, 0, 1, gic_handle, 0, 0, 0, 4, 4]
     );
 }
 
@@ -156,7 +205,7 @@ fn targets_are_told_only_when_there_are_some() {
         let chosen = Fdt::new(&tree).unwrap().find_node("/chosen").unwrap();
         chosen
             .properties()
-            .filter(|it| it.name().starts_with("oche,"))
+            .filter(|it| it.name().starts_with("oche,target-"))
             .count()
     };
     assert_eq!(names(&plan()), 0);
@@ -203,10 +252,7 @@ fn more_cores_than_the_machine_has_are_refused() {
 
 #[test]
 fn a_guest_without_devices_has_an_empty_bus() {
-    let tree = built(&GuestPlan {
-        streams: &[],
-        ..plan()
-    });
+    let tree = built(&plan());
     let pci = Fdt::new(&tree).unwrap().find_node("/pcie").unwrap();
     assert!(pci.property("interrupt-map").is_none());
     assert!(pci.property("iommu-map").unwrap().value().is_empty());

@@ -19,6 +19,11 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
+    /// A shared interrupt of a guest, by the number that its controller gives it (32 to 1019).
+    pub const fn of_guest(intid: u32, trigger: Trigger) -> Self {
+        Self { intid, trigger }
+    }
+
     /// The number that the interrupt controller gives it: 16 to 31 private to a core, from 32 shared.
     pub const fn intid(self) -> u32 {
         self.intid

@@ -28,7 +28,7 @@ use self::early::{console_node, string_of};
 pub use self::error::TreeError;
 pub use self::gic::{Gic, Its};
 pub use self::interrupt::{Interrupt, Trigger};
-pub use self::pci::{HostStreamId, PciHost};
+pub use self::pci::{HostDeviceId, HostStreamId, PciHost, PciNote};
 pub use self::smmu::Smmu;
 use crate::range::PaRange;
 

@@ -55,6 +55,10 @@ fn the_machine_of_qemu_is_read() {
     assert_eq!(machine.gic.distributor, range(0x800_0000, 0x1_0000));
     assert_eq!(machine.gic.redistributors, [range(0x80a_0000, 0xf6_0000)]);
     assert_eq!(machine.gic.redistributor_stride, 0x2_0000);
+    assert_eq!(machine.gic.maintenance.unwrap().intid(), 25);
+    let its = machine.gic.its.unwrap();
+    assert_eq!(its.registers, range(0x808_0000, 0x2_0000));
+    assert_eq!(machine.timer.physical.intid(), 30);
     assert_eq!(machine.timer.virtual_timer.intid(), 27);
     assert_eq!(machine.timer.hypervisor.intid(), 26);
     assert_eq!(machine.smmu.registers, range(0x905_0000, 0x2_0000));
@@ -80,6 +84,11 @@ fn the_pci_bus_of_qemu_is_read() {
     assert_eq!(pci.pin_interrupt(slot(0), 2).unwrap().intid(), 36);
     assert_eq!(pci.pin_interrupt(slot(5), 1).unwrap().intid(), 36);
     assert_eq!(pci.pin_interrupt(slot(5), 0), None);
+    let message = HostDeviceId {
+        controller: machine.gic.its.unwrap().phandle,
+        device: 8,
+    };
+    assert_eq!(pci.message_id_of(slot(1)), Some(message));
     let stream = pci.stream_of(slot(1)).unwrap();
     assert_eq!(
         stream,
@@ -101,7 +110,7 @@ fn a_function_outside_every_line_of_iommu_map_has_no_stream() {
     let stream = |rid| {
         machine
             .pci
-            .stream_of(Function::from_rid(rid).unwrap())
+            .stream_of(Function::from_rid(rid))
             .map(|it| it.stream)
     };
     assert_eq!(stream(7), None);
@@ -110,6 +119,40 @@ fn a_function_outside_every_line_of_iommu_map_has_no_stream() {
     // A stream number past 32 bits is none.
     assert_eq!(stream(16), Some(u32::MAX));
     assert_eq!(stream(17), None);
+}
+
+#[test]
+fn a_machine_without_an_its_says_so_and_one_with_a_bad_one_gets_a_sentence() {
+    let edit_gic = |edit: &dyn Fn(&mut dtoolkit::model::DeviceTreeNode)| {
+        parse(&edited(|tree| {
+            edit(tree.root.child_mut("intc@8000000").unwrap());
+        }))
+    };
+    let its = |gic: &mut dtoolkit::model::DeviceTreeNode, property: &str, value: &[u32]| {
+        let bytes: Vec<u8> = value.iter().flat_map(|cell| cell.to_be_bytes()).collect();
+        let its = gic.child_mut("its@8080000").unwrap();
+        its.add_property(DeviceTreeProperty::new(property, bytes).unwrap());
+    };
+    let without = edit_gic(&|gic| {
+        gic.remove_child("its@8080000").unwrap();
+        gic.remove_property("interrupts").unwrap();
+    });
+    let without = without.unwrap().gic;
+    assert_eq!((without.its, without.maintenance), (None, None));
+
+    let sentence = |edited: Result<Machine, TreeError>| edited.unwrap_err().to_string();
+    for reg in [[0, 0x808_0000, 0, 0x1_0000], [0, 0x808_1000, 0, 0x2_0000]] {
+        let bad = edit_gic(&|gic| its(gic, "reg", &reg));
+        assert!(sentence(bad).contains("reg of the ITS"));
+    }
+    let bad = edit_gic(&|gic| {
+        gic.remove_property("ranges").unwrap();
+    });
+    assert!(sentence(bad).contains("ranges of the interrupt controller"));
+    let bad = edit_gic(&|gic| {
+        gic.add_property(DeviceTreeProperty::new("interrupts", 1u32).unwrap());
+    });
+    assert!(sentence(bad).contains("interrupts of the interrupt controller"));
 }
 
 #[test]

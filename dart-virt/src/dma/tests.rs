@@ -1,5 +1,6 @@
 //! The whole of a guest's DMA against a made-up machine.
 
+mod doorbell;
 mod exhaustion;
 mod hostile;
 mod linux;

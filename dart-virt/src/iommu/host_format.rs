@@ -14,16 +14,37 @@ pub enum HostFormat {
     VmsaStage1,
 }
 
+/// What lies behind a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// RAM, cached as the cores cache it.
+    Normal,
+    /// Registers.
+    Device,
+}
+
 /// What a host leaf says beside its address: what the host format can express, no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostAttributes {
     access: Access,
+    memory: Memory,
 }
 
 impl HostAttributes {
     /// What a device may do there.
     pub fn access(self) -> Access {
         self.access
+    }
+
+    /// What lies there.
+    pub fn memory(self) -> Memory {
+        self.memory
+    }
+
+    /// The same access to what `memory` says.
+    #[must_use]
+    pub fn of(self, memory: Memory) -> Self {
+        Self { memory, ..self }
     }
 }
 
@@ -39,7 +60,7 @@ pub enum Expressed {
 }
 
 impl HostFormat {
-    /// How this format says that a device has `access` to `window` of a page.
+    /// How this format says that a device has `access` to `window` of a page of RAM.
     pub fn express(self, access: Access, window: SubPage) -> Expressed {
         if access == Access::NONE || window.is_empty() {
             return Expressed::Nothing;
@@ -51,6 +72,7 @@ impl HostFormat {
                         read: true,
                         ..access
                     },
+                    memory: Memory::Normal,
                 };
                 if access.read && window == SubPage::WHOLE {
                     Expressed::Exactly(attributes)
@@ -68,7 +90,9 @@ mod vmsa {
     pub(super) const TABLE_OR_PAGE: u64 = 0b11;
     /// Address bits 47:14 at a 16 KiB granule.
     pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_c000;
-    /// AP\[1\]: unprivileged access, which is what a device's is. AttrIndx is 0.
+    /// AttrIndx: the context descriptor's MAIR has write-back memory at 0, registers at 1.
+    pub(super) const DEVICE: u64 = 1 << 2;
+    /// AP\[1\]: unprivileged access, which is what a device's is.
     pub(super) const UNPRIVILEGED: u64 = 1 << 6;
     /// AP\[2\].
     pub(super) const READ_ONLY: u64 = 1 << 7;
@@ -97,8 +121,13 @@ impl Format for HostFormat {
                 } else {
                     vmsa::READ_ONLY
                 };
+                let index = match attributes.memory {
+                    Memory::Normal => 0,
+                    Memory::Device => vmsa::DEVICE,
+                };
                 (output.get() & vmsa::ADDRESS)
                     | vmsa::TABLE_OR_PAGE
+                    | index
                     | vmsa::UNPRIVILEGED
                     | read_only
                     | vmsa::INNER_SHAREABLE
@@ -119,6 +148,10 @@ impl Format for HostFormat {
                     access: Access {
                         read: true,
                         write: word & vmsa::READ_ONLY == 0,
+                    },
+                    memory: match word & vmsa::DEVICE {
+                        0 => Memory::Normal,
+                        _ => Memory::Device,
                     },
                 },
             },
@@ -149,8 +182,9 @@ mod tests {
             write: true,
         };
         let window = SubPage { first: 1, last: 2 };
-        let exactly = |access| Expressed::Exactly(HostAttributes { access });
-        let wider = |access| Expressed::Wider(HostAttributes { access });
+        let memory = Memory::Normal;
+        let exactly = |access| Expressed::Exactly(HostAttributes { access, memory });
+        let wider = |access| Expressed::Wider(HostAttributes { access, memory });
         assert_eq!(VMSA.express(all, SubPage::WHOLE), exactly(all));
         assert_eq!(VMSA.express(read, SubPage::WHOLE), exactly(read));
         assert_eq!(VMSA.express(write, SubPage::WHOLE), wider(all));
@@ -170,11 +204,19 @@ mod tests {
                 read: true,
                 write: false,
             },
+            memory: Memory::Normal,
         };
         let word = VMSA.leaf(Pa::new(0x4_0000_4000), attributes, true);
         assert_eq!(word, 0x0060_0004_0000_4fc3);
         let output = Pa::new(0x4_0000_4000);
         assert_eq!(VMSA.decode(word, true), Entry::Leaf { output, attributes });
+        let attributes = attributes.of(Memory::Device);
+        let device = VMSA.leaf(output, attributes, true);
+        assert_eq!(device, word | 1 << 2);
+        assert_eq!(
+            VMSA.decode(device, true),
+            Entry::Leaf { output, attributes }
+        );
         assert_eq!(VMSA.decode(word & !1, true), Entry::Invalid);
         assert_eq!(VMSA.decode(0x4003, false), Entry::Table(Pa::new(0x4000)));
     }

@@ -1,7 +1,7 @@
 //! Spaces filled by explicit maps.
 
 use hv_core::table::{EditError, MapError, Run};
-use hv_core::{Frame, Iova, Ipa};
+use hv_core::{Iova, Ipa};
 
 use super::{Source, Space, Widening, Work};
 use crate::format::{Access, SubPage};
@@ -14,7 +14,7 @@ pub enum ExplicitError {
     NotExplicit,
     /// Not aligned, out of range, or no access at all.
     BadRun,
-    /// Some of the pages are not the guest's RAM, or are pinned to the limit.
+    /// Some of the pages are neither the guest's RAM nor its doorbell, or are pinned to the limit.
     NotOwned,
     /// Something is mapped there.
     Occupied,
@@ -33,8 +33,8 @@ impl From<Hung> for ExplicitError {
 }
 
 impl Space {
-    /// Lets devices reach `bytes` bytes of the guest's RAM from `at` on, at `iova`: all of it or
-    /// nothing.
+    /// Lets devices reach `bytes` bytes of the guest's RAM, or its doorbell, from `at` on, at `iova`:
+    /// all of it or nothing.
     ///
     /// # Errors
     /// Says why not.
@@ -90,8 +90,9 @@ impl Space {
         page: u64,
         attributes: crate::iommu::HostAttributes,
     ) -> Result<(), ExplicitError> {
-        let frame = self
-            .guest_frame(work, at, done)
+        let (frame, memory) = at
+            .checked_add(done)
+            .and_then(|at| work.behind(at))
             .ok_or(ExplicitError::NotOwned)?;
         work.pin(frame).map_err(|_| ExplicitError::NotOwned)?;
         let run = Run {
@@ -99,7 +100,7 @@ impl Space {
             output: frame.base(),
             bytes: page,
         };
-        match self.table.map(work.host.frames, run, attributes) {
+        match self.table.map(work.host.frames, run, attributes.of(memory)) {
             Ok(()) => {
                 work.counters.pages_mapped += 1;
                 if run.input != run.output.get() {
@@ -119,10 +120,6 @@ impl Space {
                 })
             }
         }
-    }
-
-    fn guest_frame(&self, work: &Work<'_, '_>, at: Ipa, done: u64) -> Option<Frame> {
-        work.host.memory.frame_of(at.checked_add(done)?)
     }
 
     /// Takes `bytes` bytes from `iova` on back, whatever of them is mapped, and returns when no

@@ -9,7 +9,7 @@ use super::shadow::{Shadow, Verdict};
 use super::{Notice, Space, Widening, Work, taken_at_its_word};
 use crate::format::{Decoded, Leaf, PteWord};
 use crate::guards::Guard;
-use crate::iommu::{Expressed, HostAttributes};
+use crate::iommu::{Expressed, HostAttributes, Memory};
 
 /// A run of leaves to install: consecutive entries, consecutive frames, the same attributes.
 struct Batch {
@@ -129,9 +129,9 @@ impl Space {
             Expressed::Wider(attributes) => (attributes, true),
         };
         match Self::pin_leaf(work, leaf) {
-            Ok(frame) => {
+            Ok((frame, memory)) => {
                 work.counters.leaves_widened += u64::from(wider);
-                Verdict::Install(frame, attributes)
+                Verdict::Install(frame, attributes.of(memory))
             }
             Err(error) => {
                 work.counters.leaves_refused += 1;
@@ -145,14 +145,14 @@ impl Space {
         }
     }
 
-    fn pin_leaf(work: &mut Work<'_, '_>, leaf: Leaf) -> Result<Frame, PinError> {
-        let frame = match work.host.memory.frame_of(leaf.frame) {
-            Some(frame) => frame,
+    fn pin_leaf(work: &mut Work<'_, '_>, leaf: Leaf) -> Result<(Frame, Memory), PinError> {
+        let (frame, memory) = match work.behind(leaf.frame) {
+            Some(behind) => behind,
             None if work.guards.stands(Guard::LeafOwnership) => return Err(PinError::NotRam),
-            None => taken_at_its_word(leaf.frame.get()),
+            None => (taken_at_its_word(leaf.frame.get()), Memory::Normal),
         };
         work.pin(frame)?;
-        Ok(frame)
+        Ok((frame, memory))
     }
 
     /// Installs a batch; `false` if part of it must wait. Pages of that part lose their pins at

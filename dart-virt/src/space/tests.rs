@@ -1,10 +1,12 @@
 //! Spaces filled by explicit maps; those that follow a guest's tables are tested from the door
 //! (`dma::tests`).
 
+use hv_core::layout::V2M_BASE;
 use hv_core::{Iova, Ipa};
 
 use super::*;
 use crate::format::Access;
+use crate::iommu::Memory;
 use crate::testing::*;
 
 const ALL: Access = Access::READ_WRITE;
@@ -13,6 +15,16 @@ const ALL: Access = Access::READ_WRITE;
 fn with(host_frames: usize, test: impl FnOnce(&mut Space, &mut Work<'_, '_>)) {
     let mut bench = Bench::without_device(settings(), host_frames);
     let mut counters = Counters::default();
+    with_bench(&mut bench, &mut counters, test);
+    assert_eq!(counters.pages_pinned, 0);
+    bench.finish();
+}
+
+fn with_bench(
+    bench: &mut Bench,
+    counters: &mut Counters,
+    test: impl FnOnce(&mut Space, &mut Work<'_, '_>),
+) {
     bench.call(|_, host| {
         let mut work = Work {
             host,
@@ -20,7 +32,7 @@ fn with(host_frames: usize, test: impl FnOnce(&mut Space, &mut Work<'_, '_>)) {
             variant: &crate::variant::T8103,
             widening: Widening::Refuse,
             guards: Guards::default(),
-            counters: &mut counters,
+            counters,
             notices: &mut Notices::default(),
             scratch: &mut Scratch::new().unwrap(),
         };
@@ -28,8 +40,6 @@ fn with(host_frames: usize, test: impl FnOnce(&mut Space, &mut Work<'_, '_>)) {
         test(&mut space, &mut work);
         assert!(space.close(&mut work).is_ok());
     });
-    assert_eq!(counters.pages_pinned, 0);
-    bench.finish();
 }
 
 #[test]
@@ -61,6 +71,27 @@ fn an_explicit_run_is_mapped_and_taken_back() {
             )
             .unwrap();
     });
+}
+
+#[test]
+fn an_identity_space_holds_the_doorbell_as_well() {
+    let mut bench = Bench::without_device(settings(), 64);
+    bench.give_doorbell(GUEST);
+    let mut counters = Counters::default();
+    with_bench(&mut bench, &mut counters, |space, work| {
+        let iova = Iova::new(V2M_BASE.get());
+        space.map(work, iova, V2M_BASE, PAGE, ALL).unwrap();
+        let found = space
+            .table()
+            .walk(work.host.frames, iova.get() + 0x40)
+            .unwrap();
+        assert_eq!(found.output, DOORBELL.base().checked_add(0x40).unwrap());
+        assert_eq!(found.attributes.memory(), Memory::Device);
+        let neighbour = V2M_BASE.checked_add(PAGE).unwrap();
+        let refused = space.map(work, Iova::new(0), neighbour, PAGE, ALL);
+        assert_eq!(refused, Err(ExplicitError::NotOwned));
+    });
+    bench.finish();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use hv_core::ownership::Ownership;
 use hv_core::table::{Entry, Format, Geometry};
 use hv_core::{Frame, Iova, Pa};
 
-use super::PAGE;
+use super::{GUEST, PAGE};
 use crate::iommu::{
     AttachError, ContextId, HostFault, HostFaultKind, HostFormat, HostIommu, HostStream, Hung,
     Quiet, Stale,
@@ -106,7 +106,9 @@ impl MockIommu {
     /// Nothing that a device may still go through has lost its pin.
     pub(crate) fn check_pins(&self) {
         for (key, (frame, _)) in &self.tlb {
-            let pins = self.ownership.state(*frame).map_or(0, |state| state.pins);
+            let ram = self.ownership.state(*frame).map(|state| state.pins);
+            let registers = || self.ownership.register_pins(*frame, GUEST);
+            let pins = ram.or_else(registers).unwrap_or(0);
             assert!(
                 pins > 0 || self.unguarded,
                 "{key:?} leads to {frame:?}, which is not pinned"

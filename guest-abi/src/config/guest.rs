@@ -28,7 +28,7 @@ const VCPUS: &str = "a number from 1 to 8";
 const ARGUMENTS: &str = "at most 2047 printable ASCII characters";
 const DART: &str = "`t8103`";
 const GRANULE: &str = "`16K` or `4K`";
-const DEVICE: &str = "of the form `00:01.0 stream 1`, on bus 00, with a stream from 0 to 15";
+const DEVICE: &str = "of the form `00:01.0 stream 1`, with a stream from 0 to 15";
 const TWICE: &str = "a function that has no entry yet";
 
 /// Which DART a guest sees.
@@ -87,9 +87,11 @@ impl Granule {
     }
 }
 
-/// A PCI function of bus 0.
+/// A PCI function of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PciFunction {
+    /// The bus, as Oche numbers them: from the root bus 0 on, each bridge's before the next one's.
+    pub bus: u8,
     /// The device (slot), 0 to 31.
     pub device: u8,
     /// The function, 0 to 7.
@@ -97,44 +99,56 @@ pub struct PciFunction {
 }
 
 impl PciFunction {
-    /// The requester id: bus 0, so device and function alone.
+    /// The requester id.
     #[must_use]
     pub fn requester(self) -> u16 {
-        (u16::from(self.device) << 3) | u16::from(self.function)
+        (u16::from(self.bus) << 8) | (u16::from(self.device) << 3) | u16::from(self.function)
     }
 
-    fn parse(word: &str) -> Option<Self> {
-        let (device, function) = word.strip_prefix("00:")?.split_once('.')?;
-        if device.len() != 2 || function.len() != 1 || !device.is_ascii() {
+    /// The function written as `00:01.0`: bus and device in two hexadecimal digits each.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let (bus, rest) = word.split_once(':')?;
+        let (device, function) = rest.split_once('.')?;
+        if function.len() != 1 {
             return None;
         }
-        // `from_str_radix` would take `+1`.
-        if device.starts_with('+') {
-            return None;
-        }
-        let device = u8::from_str_radix(device, 16).ok()?;
+        let [bus, device] = [bus, device].map(two_digits);
+        let (bus, device) = bus.zip(device)?;
         let function: u8 = function.parse().ok()?;
-        (device < 32 && function < 8).then_some(PciFunction { device, function })
+        (device < 32 && function < 8).then_some(PciFunction {
+            bus,
+            device,
+            function,
+        })
     }
 }
 
 impl fmt::Display for PciFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00:{:02x}.{}", self.device, self.function)
+        write!(f, "{:02x}:{:02x}.{}", self.bus, self.device, self.function)
     }
+}
+
+/// Two hexadecimal digits; `from_str_radix` alone would take `+1`.
+fn two_digits(word: &str) -> Option<u8> {
+    let digits = word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u8::from_str_radix(word, 16).ok())?
 }
 
 /// A device of a guest: which function, and on which stream of the guest's DART it appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRoute {
-    /// The function on the host's bus.
+    /// The function of the machine.
     pub function: PciFunction,
     /// The stream, 0 to 15.
     pub stream: u8,
 }
 
 impl DeviceRoute {
-    fn parse(value: &str) -> Option<Self> {
+    /// Reads a route as a configuration has it: `00:01.0 stream 1`.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
         let function = PciFunction::parse(words.next()?)?;
         if words.next()? != "stream" {

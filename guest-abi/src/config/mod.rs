@@ -12,7 +12,7 @@ mod text;
 pub use error::{ConfigError, Problem};
 pub use guest::{DartModel, DeviceRoute, Granule, GuestConfig, PciFunction};
 pub use guest::{MAX_ARGUMENTS, MAX_DEVICES, MAX_NAME, MAX_VCPUS, MEMORY_UNIT, STREAMS};
-pub use run::{Delivery, MAX_TOKEN, RunConfig};
+pub use run::{ConsoleStyle, Delivery, MAX_TOKEN, RunConfig};
 
 /// The version of both texts that this crate reads and writes.
 pub const VERSION: u64 = 1;

@@ -11,6 +11,7 @@ pub const MAX_TOKEN: usize = 64;
 const TOKEN: &str = "a secret of 1 to 64 hexadecimal digits";
 const SWITCH: &str = "`on` or `off`";
 const DELIVERY: &str = "`hardware`, `software` or `trapped`";
+const CONSOLE: &str = "`tagged` or `raw`";
 const GUARDS: &str = "a list of names with commas between them";
 
 /// How interrupts reach a guest.
@@ -47,6 +48,26 @@ impl Delivery {
     }
 }
 
+/// How guests are shown on the machine's serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConsoleStyle {
+    /// Each line with the guest's name in front, and nothing that could be taken for Oche's.
+    #[default]
+    Tagged,
+    /// Byte by byte as it is written: the line is the guest's.
+    Raw,
+}
+
+impl ConsoleStyle {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "tagged" => Some(Self::Tagged),
+            "raw" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
+
 /// Settings of the whole run (`oche/config`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunConfig<'a> {
@@ -60,6 +81,8 @@ pub struct RunConfig<'a> {
     pub reveal: bool,
     /// How interrupts reach guests; without it as the platform likes it best.
     pub interrupts: Option<Delivery>,
+    /// How guests are shown on the serial line; tagged without it.
+    pub console: ConsoleStyle,
     /// Whether a guest that resets itself starts anew; off ends the run then.
     pub reboot: bool,
     /// The guards to take out, with commas between their names; usually empty. Only the test
@@ -74,7 +97,7 @@ impl<'a> RunConfig<'a> {
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &'a str) -> Result<Self, ConfigError<'a>> {
         let (mut token, mut shadow, mut reveal, mut guards_out) = (None, None, None, None);
-        let (mut interrupts, mut reboot) = (None, None);
+        let (mut interrupts, mut console, mut reboot) = (None, None, None);
         for entry in entries(text)? {
             let entry = entry?;
             match entry.key {
@@ -94,6 +117,10 @@ impl<'a> RunConfig<'a> {
                     let value = entry.read("interrupts", DELIVERY, Delivery::parse)?;
                     entry.set(&mut interrupts, value)?;
                 }
+                "console" => {
+                    let value = entry.read("console", CONSOLE, ConsoleStyle::parse)?;
+                    entry.set(&mut console, value)?;
+                }
                 "reboot" => {
                     let value = entry.read("reboot", SWITCH, switch)?;
                     entry.set(&mut reboot, value)?;
@@ -111,6 +138,7 @@ impl<'a> RunConfig<'a> {
             shadow: shadow.ok_or_else(|| missing(text, "shadow"))?,
             reveal: reveal.ok_or_else(|| missing(text, "reveal"))?,
             interrupts,
+            console: console.unwrap_or_default(),
             reboot: reboot.unwrap_or(true),
             guards_out: guards_out.unwrap_or(""),
         })
@@ -153,7 +181,12 @@ impl fmt::Display for RunConfig<'_> {
         if let Some(interrupts) = self.interrupts {
             writeln!(f, "interrupts = {}", interrupts.name())?;
         }
-        writeln!(f, "reboot = {}", switch_word(self.reboot))?;
+        if self.console == ConsoleStyle::Raw {
+            writeln!(f, "console = raw")?;
+        }
+        if !self.reboot {
+            writeln!(f, "reboot = off")?;
+        }
         if !self.guards_out.is_empty() {
             writeln!(f, "guards-out = {}", self.guards_out)?;
         }

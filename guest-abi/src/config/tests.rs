@@ -28,6 +28,17 @@ fn a_run_text_is_read() {
     let text = format!("{RUN}guards-out = ownership,lpi\n");
     let names = RunConfig::parse(&text).unwrap();
     assert!(names.guards().eq(["ownership", "lpi"]));
+    assert_eq!(run.console, ConsoleStyle::Tagged);
+    let text = format!("{RUN}console = raw\n");
+    let raw = RunConfig::parse(&text).unwrap();
+    assert_eq!(raw.console, ConsoleStyle::Raw);
+    assert_eq!(raw.to_string(), text);
+    let tagged = format!("{RUN}console = tagged\n");
+    assert_eq!(RunConfig::parse(&tagged), Ok(run));
+    assert_eq!(
+        run_error(&format!("{RUN}console = loud\n")),
+        "line 5: `console` is `tagged` or `raw`, not `loud`"
+    );
 }
 
 #[test]
@@ -102,7 +113,7 @@ fn values_out_of_range_are_refused() {
         ("0x800000000", "0xfffff0000000"),
         ("16K", "64K"),
         ("t8103", "t8110"),
-        ("00:01.0", "01:01.0"),
+        ("00:01.0", "0x:01.0"),
         ("00:01.0", "00:20.0"),
         ("00:01.0", "00:+1.0"),
         ("00:01.0", "00:01.8"),
@@ -155,11 +166,12 @@ fn what_could_not_be_read_back_does_not_pass_the_check() {
 fn routes() -> impl Strategy<Value = arrayvec::ArrayVec<DeviceRoute, MAX_DEVICES>> {
     let functions =
         proptest::sample::subsequence((0_u8..=255).collect::<std::vec::Vec<_>>(), 0..=16);
-    (functions, 0_u8..16).prop_map(|(functions, stream)| {
+    (functions, any::<u8>(), 0_u8..16).prop_map(|(functions, bus, stream)| {
         functions
             .into_iter()
             .map(|rid| DeviceRoute {
                 function: PciFunction {
+                    bus,
                     device: rid >> 3,
                     function: rid & 7,
                 },
@@ -173,9 +185,13 @@ proptest! {
     #[test]
     fn what_a_run_writes_it_reads(
         token in "[0-9a-fA-F]{1,64}", shadow: bool, reveal: bool,
-        guards_out in "([a-z0-9-]{1,32}(,[a-z0-9-]{1,32}){0,3})?",
+        guards_out in "([a-z0-9-]{1,32}(,[a-z0-9-]{1,32}){0,3})?", raw: bool,
+        interrupts in proptest::option::of(proptest::sample::select(
+            std::vec![Delivery::Hardware, Delivery::Software, Delivery::Trapped]
+        )),
     ) {
-        let run = RunConfig { token: &token, shadow, reveal, interrupts: None, reboot: reveal, guards_out: &guards_out };
+        let console = if raw { ConsoleStyle::Raw } else { ConsoleStyle::Tagged };
+        let run = RunConfig { token: &token, shadow, reveal, interrupts, console, reboot: reveal, guards_out: &guards_out };
         prop_assert_eq!(run.check(), Ok(()));
         let text = run.to_string();
         prop_assert_eq!(RunConfig::parse(&text), Ok(run));

@@ -107,7 +107,7 @@ pub fn self_test() -> Result<(), SelfTestFailure> {
         let pinned = ownership.pin(FIRST, GuestId(0));
         if from == ONE {
             check(pinned.is_ok(), "a guest's own frame could not be pinned")?;
-            ownership.unpin(FIRST);
+            ownership.unpin(FIRST, GuestId(0));
         } else {
             check(
                 pinned == Err(PinError::NotOwned),

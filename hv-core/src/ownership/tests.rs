@@ -33,9 +33,9 @@ fn a_pinned_frame_stays_with_its_guest_until_the_last_pin_is_gone() {
         ownership.pin(FIRST, GUEST).unwrap();
         let back = || ownership.transfer(FIRST, Owner::Guest(GUEST), Owner::Hypervisor);
         assert_eq!(back(), Err(TransferError::Pinned(2)));
-        ownership.unpin(FIRST);
+        ownership.unpin(FIRST, GUEST);
         assert_eq!(back(), Err(TransferError::Pinned(1)));
-        ownership.unpin(FIRST);
+        ownership.unpin(FIRST, GUEST);
         assert_eq!(back(), Ok(()));
     });
 }
@@ -91,6 +91,6 @@ fn an_unpin_without_a_pin_is_a_broken_invariant() {
         ownership
             .transfer(FIRST, Owner::Nobody, Owner::Guest(GUEST))
             .unwrap();
-        ownership.unpin(FIRST);
+        ownership.unpin(FIRST, GUEST);
     });
 }

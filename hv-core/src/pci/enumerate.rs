@@ -1,313 +1,244 @@
-//! The machine's side: find the functions, silence them, give their BARs places.
+//! Find the functions, silence them, number the buses, give BARs their places.
 
 use arrayvec::ArrayVec;
 
-use super::{Function, command, offset};
-use crate::addr::{FRAME_SIZE, Pa};
+use super::bars::{Sized, program, size};
+use super::bus::Unplaced;
+use super::capability::PortKind;
+use super::isolation::{is_apart_in_its_device, isolate};
+use super::places::{Passed, Places};
+use super::{
+    Bar, Bridge, Bus, Capabilities, ConfigSpace, Function, HostFunction, HostWindows, Identity,
+    MAX_DEPTH, Path, command, offset, quiet, set_command, silence,
+};
 
-/// Functions that are kept. One more is silenced like the rest, counted and given to nobody.
-pub const MAX_FUNCTIONS: usize = 32;
-
-/// Configuration space of bus 0. `offset` is a multiple of four below 0x1000. A function that is
-/// not there reads all ones.
-pub trait ConfigSpace {
-    /// Reads one word.
-    fn read32(&self, function: Function, offset: u16) -> u32;
-    /// Writes one word.
-    fn write32(&self, function: Function, offset: u16, value: u32);
-}
-
-/// A window of the host bridge: `size` bytes from `bus` on as the bus counts, from `pa` on as the
-/// processor does.
+/// The numbers that buses can have: the first one is the root bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostWindow {
-    /// The first bus address.
-    pub bus: u64,
-    /// The first physical address.
-    pub pa: Pa,
-    /// Bytes.
-    pub size: u64,
+pub struct BusRange {
+    /// The root bus.
+    pub first: u8,
+    /// The last number that there is configuration space for.
+    pub last: u8,
 }
 
-/// The windows in which memory BARs can be placed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostWindows {
-    /// For 32-bit BARs.
-    pub low: Option<HostWindow>,
-    /// For 64-bit BARs; where there is none they go to the other.
-    pub high: Option<HostWindow>,
-}
-
-/// A memory BAR in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bar {
-    /// Which of the six words it starts in.
-    pub index: u8,
-    /// Where it is.
-    pub pa: Pa,
-    /// Bytes that the device decodes: a power of two. The pages it lies on are its own.
-    pub size: u64,
-    /// Does it take two words?
-    pub wide: bool,
-    /// May reads be repeated and merged?
-    pub prefetchable: bool,
-}
-
-impl Bar {
-    /// Bytes from the BAR's start to the end of its last page of 16 KiB.
-    pub const fn span(&self) -> u64 {
-        if self.size < FRAME_SIZE {
-            FRAME_SIZE
-        } else {
-            self.size
-        }
-    }
-}
-
-/// Those words of a header that a guest is shown as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Device and vendor.
-    pub device: u32,
-    /// Class and revision.
-    pub class: u32,
-    /// Subsystem and its vendor.
-    pub subsystem: u32,
-}
-
-impl Identity {
-    /// The vendor of virtio devices (virtio 1.2, 4.1.2).
-    const VIRTIO: u32 = 0x1af4;
-
-    /// May the function's DMA go round the IOMMU that the device tree names? A virtio device without
-    /// `VIRTIO_F_ACCESS_PLATFORM` does (virtio 1.2, 6.1), and the guest chooses whether to accept that feature.
-    pub fn bypasses_iommu(&self) -> bool {
-        self.device & 0xffff == Self::VIRTIO
-    }
-}
-
-/// A function that Oche found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostFunction {
-    /// Its address.
-    pub function: Function,
-    /// What it is.
-    pub identity: Identity,
-    /// Its memory BARs that found a place.
-    pub bars: ArrayVec<Bar, 6>,
-    /// Which of the pins INTA to INTD (1 to 4) it pulls; 0 for none.
-    pub pin: u8,
-}
-
-/// What is on bus 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bus {
-    /// The functions that can be given to a guest.
-    pub functions: ArrayVec<HostFunction, MAX_FUNCTIONS>,
-    /// Bridges. What is behind them is neither looked at nor given to anybody.
-    pub bridges: usize,
-    /// Functions beyond [`MAX_FUNCTIONS`].
-    pub left_out: usize,
-    /// Memory BARs for which there was no place in any window.
-    pub bars_unplaced: usize,
-}
-
-impl Bus {
-    /// The function at this address.
-    pub fn find(&self, function: Function) -> Option<&HostFunction> {
-        self.functions
-            .iter()
-            .find(|candidate| candidate.function == function)
-    }
-}
-
-/// Looks at every function of bus 0, takes its bus mastership, memory and I/O away, and places its
-/// memory BARs. I/O BARs stay as they are and disabled.
-pub fn enumerate(config: &impl ConfigSpace, windows: &HostWindows) -> Bus {
-    let mut bus = Bus::default();
-    let mut places = Places {
-        low: Place::new(windows.low),
-        high: Place::new(windows.high),
+/// Looks at every function of every bus, takes its bus mastership, memory and I/O away, switches
+/// off what could go round the IOMMU, and places its memory BARs. I/O BARs stay as they are and
+/// disabled. Bridges pass memory accesses down; up they pass nothing until a function behind them
+/// is let master the bus.
+pub fn enumerate(config: &impl ConfigSpace, buses: BusRange, windows: &HostWindows) -> Bus {
+    let mut scan = Scan {
+        config,
+        bus: Bus::default(),
+        places: Places::new(windows),
+        last_used: buses.first,
+        last: buses.last,
     };
-    for device in 0..32 {
-        for number in 0..8 {
-            let Some(function) = Function::new(device, number) else {
-                continue;
-            };
-            let identity = config.read32(function, offset::IDENTITY);
-            // Vendor 0xffff: nobody answered (PCI Local Bus 3.0, 6.2.1).
-            if identity & 0xffff == 0xffff {
-                if number == 0 {
+    scan.bus(buses.first, &Path::new(), false);
+    scan.bus
+}
+
+struct Scan<'a, C> {
+    config: &'a C,
+    bus: Bus,
+    places: Places,
+    /// The highest bus number that is taken.
+    last_used: u8,
+    last: u8,
+}
+
+impl<C: ConfigSpace> Scan<'_, C> {
+    /// `alone`: behind a port of PCI Express there is device 0 only, and another number may reach
+    /// the same one (PCI Express Base 4.0, 7.3.1).
+    fn bus(&mut self, number: u8, path: &Path, alone: bool) {
+        for device in 0..if alone { 1 } else { 32 } {
+            let mut several = false;
+            for index in 0..8 {
+                let Some(function) = Function::on_bus(number, device, index) else {
+                    continue;
+                };
+                let identity = self.config.read32(function, offset::IDENTITY);
+                // Vendor 0xffff: nobody answered (PCI Local Bus 3.0, 6.2.1).
+                if identity & 0xffff == 0xffff {
+                    if index == 0 {
+                        break;
+                    }
+                    continue;
+                }
+                silence(self.config, function);
+                let header = self.config.read32(function, offset::HEADER) >> 16 & 0xff;
+                // Bit 7 of function 0's header type says whether there are others.
+                several |= index == 0 && header & 0x80 != 0;
+                let capabilities = Capabilities::read(self.config, function);
+                quiet(self.config, function, &capabilities);
+                match header & 0x7f {
+                    0 => self.keep(function, identity, capabilities, path, several),
+                    1 => self.bridge(function, &capabilities, path, several),
+                    _ => self.bus.unreached = self.bus.unreached.saturating_add(1),
+                }
+                if !several {
                     break;
                 }
-                continue;
-            }
-            silence(config, function);
-            let header = config.read32(function, offset::HEADER) >> 16 & 0xff;
-            match header & 0x7f {
-                0 => keep(config, &mut bus, &mut places, function, identity),
-                _ => bus.bridges = bus.bridges.saturating_add(1),
-            }
-            // Bit 7 of function 0's header type says whether there are others.
-            if number == 0 && header & 0x80 == 0 {
-                break;
             }
         }
     }
-    bus
-}
 
-/// Writes a function's command register. The status register in the upper half is write-one-to-
-/// clear, so nothing of it changes.
-pub fn set_command(config: &impl ConfigSpace, function: Function, command: u16) {
-    config.write32(function, offset::COMMAND, u32::from(command));
-}
-
-/// Lets a function do nothing any more: no DMA, no answer at its BARs, no interrupt.
-pub fn silence(config: &impl ConfigSpace, function: Function) {
-    set_command(config, function, command::INTERRUPT_DISABLE);
-}
-
-fn keep(
-    config: &impl ConfigSpace,
-    bus: &mut Bus,
-    places: &mut Places,
-    function: Function,
-    identity: u32,
-) {
-    if bus.functions.is_full() {
-        bus.left_out = bus.left_out.saturating_add(1);
-        return;
+    fn keep(
+        &mut self,
+        function: Function,
+        identity: u32,
+        capabilities: Capabilities,
+        path: &Path,
+        several: bool,
+    ) {
+        if self.bus.functions.is_full() {
+            self.bus.left_out = self.bus.left_out.saturating_add(1);
+            return;
+        }
+        let config = self.config;
+        let [_, pin, ..] = config.read32(function, offset::INTERRUPT).to_le_bytes();
+        let (bars, unplaced) = self.place(function, 6, !path.is_empty());
+        let found = HostFunction {
+            function,
+            identity: Identity {
+                device: identity,
+                class: config.read32(function, offset::CLASS),
+                subsystem: config.read32(function, offset::SUBSYSTEM),
+            },
+            bars,
+            unplaced,
+            pin: if pin <= 4 { pin } else { 0 },
+            // Functions that are kept apart inside their device count as devices of their own.
+            multifunction: several && !is_apart_in_its_device(config, function, &capabilities),
+            capabilities,
+            path: path.clone(),
+        };
+        // Room was asked for above.
+        let _ = self.bus.functions.try_push(found);
     }
-    let [_, pin, ..] = config.read32(function, offset::INTERRUPT).to_le_bytes();
-    let mut found = HostFunction {
-        function,
-        identity: Identity {
-            device: identity,
-            class: config.read32(function, offset::CLASS),
-            subsystem: config.read32(function, offset::SUBSYSTEM),
-        },
-        bars: ArrayVec::new(),
-        pin: if pin <= 4 { pin } else { 0 },
-    };
-    let mut index = 0;
-    while index < 6 {
-        let sized = size(config, function, index);
-        if let Some(mut bar) = sized.memory {
-            match places.take(&bar) {
-                Some((bus_address, pa)) => {
-                    bar.pa = pa;
-                    program(config, function, &bar, bus_address);
-                    // Six words hold at most six BARs.
-                    let _ = found.bars.try_push(bar);
+
+    /// Sizes and places the first `count` BARs; the first that found no place comes too.
+    fn place(
+        &mut self,
+        function: Function,
+        count: u8,
+        behind_bridge: bool,
+    ) -> (ArrayVec<Bar, 6>, Option<Unplaced>) {
+        let mut bars = ArrayVec::new();
+        let mut unplaced = None;
+        let mut index = 0;
+        while index < count {
+            let sized = size(self.config, function, index, count);
+            if let Sized::Memory(mut bar) = sized {
+                match self.places.take(&bar, behind_bridge) {
+                    Some((bus, pa)) => {
+                        (bar.bus, bar.pa) = (bus, pa);
+                        program(self.config, function, &bar);
+                        // Six words hold at most six BARs.
+                        let _ = bars.try_push(bar);
+                    }
+                    None => {
+                        unplaced.get_or_insert(Unplaced {
+                            index,
+                            size: bar.size,
+                            room: self.places.room(&bar, behind_bridge),
+                        });
+                    }
                 }
-                None => bus.bars_unplaced = bus.bars_unplaced.saturating_add(1),
             }
+            index += sized.words();
         }
-        index += sized.words;
+        (bars, unplaced)
     }
-    let _ = bus.functions.try_push(found);
-}
 
-/// What sizing a BAR found, and how many words it takes.
-struct Sized {
-    memory: Option<Bar>,
-    words: u8,
-}
-
-fn bar_offset(index: u8) -> u16 {
-    offset::BARS + 4 * u16::from(index)
-}
-
-/// Writes all ones and sees which bits stick (PCI Local Bus 3.0, 6.2.5.1). Memory decoding is off.
-fn size(config: &impl ConfigSpace, function: Function, index: u8) -> Sized {
-    let probe = |index| {
-        let at = bar_offset(index);
-        let before = config.read32(function, at);
-        config.write32(function, at, u32::MAX);
-        let mask = config.read32(function, at);
-        config.write32(function, at, before);
-        mask
-    };
-    let low = probe(index);
-    let wide = low & 0b111 == 0b100 && index < 5;
-    let words = if wide { 2 } else { 1 };
-    if low == 0 || low & 1 != 0 {
-        return Sized {
-            memory: None,
-            words: 1,
+    fn bridge(
+        &mut self,
+        function: Function,
+        capabilities: &Capabilities,
+        path: &Path,
+        several: bool,
+    ) {
+        let config = self.config;
+        // No reset, no legacy addresses, no window.
+        config.write32(function, offset::BRIDGE_CONTROL, 0);
+        close(config, function);
+        // Its own BARs, so that they are not on top of anybody's when it answers.
+        let (_, unplaced) = self.place(function, 2, !path.is_empty());
+        let secondary = self
+            .last_used
+            .checked_add(1)
+            .filter(|number| *number <= self.last);
+        let mut inner = path.clone();
+        let room = inner.try_push(function).is_ok() && inner.len() <= MAX_DEPTH;
+        let Some(secondary) =
+            secondary.filter(|_| room && unplaced.is_none() && !self.bus.bridges.is_full())
+        else {
+            // No bus number: no configuration access goes through either.
+            config.write32(function, offset::BUS_NUMBERS, 0);
+            self.bus.unreached = self.bus.unreached.saturating_add(1);
+            return;
         };
-    }
-    let high = if wide { probe(index + 1) } else { u32::MAX };
-    let mask = u64::from(high) << 32 | u64::from(low & !0xf);
-    // The lowest bit that sticks is the size. None does: not a BAR that could be used.
-    let size = mask & mask.wrapping_neg();
-    let memory = (size != 0).then_some(Bar {
-        index,
-        pa: Pa::new(0),
-        size,
-        wide,
-        prefetchable: low & 1 << 3 != 0,
-    });
-    Sized { memory, words }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves of the address are written"
-)]
-fn program(config: &impl ConfigSpace, function: Function, bar: &Bar, address: u64) {
-    config.write32(function, bar_offset(bar.index), address as u32);
-    if bar.wide {
-        config.write32(function, bar_offset(bar.index + 1), (address >> 32) as u32);
-    }
-}
-
-struct Places {
-    low: Place,
-    high: Place,
-}
-
-impl Places {
-    /// The next place that suits a BAR, as bus address and physical address.
-    fn take(&mut self, bar: &Bar) -> Option<(u64, Pa)> {
-        let high = if bar.wide {
-            self.high.take(bar, u64::MAX)
-        } else {
-            None
-        };
-        high.or_else(|| self.low.take(bar, u64::from(u32::MAX)))
-    }
-}
-
-/// A window and how much of it is used.
-struct Place {
-    window: Option<HostWindow>,
-    used: u64,
-}
-
-impl Place {
-    fn new(window: Option<HostWindow>) -> Self {
-        Self { window, used: 0 }
-    }
-
-    /// A BAR must be aligned to its size on the bus; its pages must be its own where the processor
-    /// sees them. `last` is the highest bus address that it can hold.
-    fn take(&mut self, bar: &Bar, last: u64) -> Option<(u64, Pa)> {
-        let window = self.window?;
-        let span = bar.span();
-        let bus = window
-            .bus
-            .checked_add(self.used)?
-            .checked_next_multiple_of(span)?;
-        let offset = bus.checked_sub(window.bus)?;
-        let pa = window.pa.checked_add(offset)?;
-        let used = offset.checked_add(span)?;
-        let fits = used <= window.size && bus.checked_add(span - 1)? <= last;
-        if !fits || !pa.is_frame_aligned() {
-            return None;
+        let isolation = isolate(config, function, capabilities, several);
+        let kind = capabilities.express.map(|express| express.kind);
+        let alone = matches!(kind, Some(PortKind::Root | PortKind::Downstream));
+        let known = self.bus.bridges.len();
+        let _ = self.bus.bridges.try_push(Bridge {
+            function,
+            secondary,
+            subordinate: secondary,
+            isolation,
+        });
+        number(config, function, secondary, self.last);
+        self.last_used = secondary;
+        let passes_high = has_high_window(config, function);
+        let entered = self.places.enter(passes_high);
+        self.bus(secondary, &inner, alone);
+        let [low, high] = self.places.leave(&entered);
+        number(config, function, secondary, self.last_used);
+        if let Some(bridge) = self.bus.bridges.get_mut(known) {
+            bridge.subordinate = self.last_used;
         }
-        self.used = used;
-        Some((bus, pa))
+        open(config, function, low, high);
+        if low.is_some() || high.is_some() {
+            let on = command::MEMORY | command::INTERRUPT_DISABLE;
+            set_command(config, function, on);
+        }
+    }
+}
+
+/// Which buses are behind a bridge.
+fn number(config: &impl ConfigSpace, bridge: Function, secondary: u8, subordinate: u8) {
+    let numbers = u32::from_le_bytes([bridge.bus(), secondary, subordinate, 0]);
+    config.write32(bridge, offset::BUS_NUMBERS, numbers);
+}
+
+/// A window whose limit is below its base passes nothing (PCI-to-PCI Bridge 1.2, 3.2.5.6 to 9).
+fn close(config: &impl ConfigSpace, bridge: Function) {
+    config.write32(bridge, offset::IO_WINDOW, 0x00f0);
+    config.write32(bridge, offset::MEMORY_WINDOW, 0x0000_fff0);
+    config.write32(bridge, offset::PREFETCHABLE_WINDOW, 0x0000_fff0);
+    config.write32(bridge, offset::PREFETCHABLE_BASE_HIGH, 0);
+    config.write32(bridge, offset::PREFETCHABLE_LIMIT_HIGH, 0);
+}
+
+/// Has the prefetchable window 64 bits? The lowest bit says so.
+fn has_high_window(config: &impl ConfigSpace, bridge: Function) -> bool {
+    config.read32(bridge, offset::PREFETCHABLE_WINDOW) & 0xf == 1
+}
+
+/// Base and limit in one word: bits 31 to 20 of each.
+fn base_and_limit(passed: Passed) -> u32 {
+    let bits = |address: u64| u32::try_from(address >> 16 & 0xfff0).unwrap_or(0);
+    bits(passed.last) << 16 | bits(passed.first)
+}
+
+fn open(config: &impl ConfigSpace, bridge: Function, low: Option<Passed>, high: Option<Passed>) {
+    if let Some(low) = low {
+        config.write32(bridge, offset::MEMORY_WINDOW, base_and_limit(low));
+    }
+    if let Some(high) = high {
+        let [first, last] = [high.first, high.last].map(|address| (address >> 32) as u32);
+        config.write32(bridge, offset::PREFETCHABLE_BASE_HIGH, first);
+        config.write32(bridge, offset::PREFETCHABLE_LIMIT_HIGH, last);
+        config.write32(bridge, offset::PREFETCHABLE_WINDOW, base_and_limit(high));
     }
 }

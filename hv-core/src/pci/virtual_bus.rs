@@ -1,29 +1,79 @@
-//! The guest's side: a flat bus of functions without capabilities, answered from memory.
+//! The guest's side: one flat bus, answered from memory.
 
 use core::fmt;
 
 use arrayvec::ArrayVec;
 
 use super::virtual_function::VirtualFunction;
-use super::{Bar, Function, HostFunction};
+use super::{Bar, ConfigSpace, Function, HostFunction, MAX_DEPTH, command, set_command, silence};
 use crate::addr::{Ipa, Pa};
 
 /// Functions that a guest can have.
 pub const MAX_VIRTUAL_FUNCTIONS: usize = 16;
+/// What one store can ask for: three words, one of which may let all bridges above a function pass.
+pub const MAX_EFFECTS: usize = MAX_DEPTH + 3;
 
-/// What a guest's store to configuration space asks of the world.
-#[must_use]
+/// One thing that a guest's store to configuration space asks of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigEffect {
-    /// Nothing.
-    None,
+    /// The function will master the bus: let this bridge above it pass what comes from below.
+    LetUp {
+        /// The machine's bridge.
+        bridge: Function,
+    },
     /// Write this to the function's command register.
     SetCommand {
-        /// The machine's function, which is at the same address.
+        /// The machine's function.
         function: Function,
         /// The new value, filtered.
         command: u16,
     },
+    /// Write this to a capability of the function.
+    SetWord {
+        /// The machine's function.
+        function: Function,
+        /// A multiple of four in its first 256 bytes.
+        offset: u16,
+        /// The new value, filtered.
+        value: u32,
+    },
+}
+
+/// All that a store asks for, in order.
+#[must_use = "the machine has not been told yet"]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigEffects(ArrayVec<ConfigEffect, MAX_EFFECTS>);
+
+impl ConfigEffects {
+    pub(super) fn push(&mut self, effect: ConfigEffect) {
+        // There is room for what three words ask for.
+        let _ = self.0.try_push(effect);
+    }
+
+    /// Does it.
+    pub fn apply(&self, config: &impl ConfigSpace) {
+        for effect in &self.0 {
+            match *effect {
+                ConfigEffect::LetUp { bridge } => {
+                    let up = command::MEMORY | command::BUS_MASTER | command::INTERRUPT_DISABLE;
+                    set_command(config, bridge, up);
+                }
+                ConfigEffect::SetCommand { function, command } => {
+                    set_command(config, function, command);
+                }
+                ConfigEffect::SetWord {
+                    function,
+                    offset,
+                    value,
+                } => config.write32(function, offset, value),
+            }
+        }
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = ConfigEffect> + '_ {
+        self.0.iter().copied()
+    }
 }
 
 /// Guest-physical pages that lead to a BAR's own pages.
@@ -44,8 +94,6 @@ pub enum PciError {
     TooManyFunctions,
     /// One function is named twice.
     Twice(Function),
-    /// A function other than 0, without function 0 of the same device: no guest would find it.
-    WithoutFirst(Function),
     /// The BARs do not fit in the guest's window.
     NoRoom(Function),
 }
@@ -65,11 +113,6 @@ impl fmt::Display for PciError {
                     "the guest is given PCI function {function} twice: name it once"
                 )
             }
-            Self::WithoutFirst(function) => write!(
-                f,
-                "the guest is given PCI function {function} without function 0 of its device, \
-                 and would not find it: give it that one too"
-            ),
             Self::NoRoom(function) => write!(
                 f,
                 "the BARs of PCI function {function} do not fit in the guest's window: \
@@ -89,7 +132,11 @@ pub struct VirtualBus {
 
 impl VirtualBus {
     /// A bus with these functions, their BARs placed in `room` bytes from `base` on. A guest's bus
-    /// address is its physical address.
+    /// address is its physical address. Where the guest has no `messages` (MSI, MSI-X), functions
+    /// have no capabilities.
+    ///
+    /// Each function is function 0 of a device of its own: of the machine's number if it is on bus
+    /// 0 there, else of the next number from 1 on that is free.
     ///
     /// # Errors
     /// Too many functions, one twice, or too little room.
@@ -97,15 +144,22 @@ impl VirtualBus {
         functions: impl IntoIterator<Item = &'a HostFunction>,
         base: Ipa,
         room: u64,
+        messages: bool,
     ) -> Result<Self, PciError> {
+        let mut chosen = ArrayVec::<&HostFunction, MAX_VIRTUAL_FUNCTIONS>::new();
+        for host in functions {
+            if chosen.iter().any(|other| other.function == host.function) {
+                return Err(PciError::Twice(host.function));
+            }
+            chosen
+                .try_push(host)
+                .map_err(|_| PciError::TooManyFunctions)?;
+        }
         let mut bus = Self {
             functions: ArrayVec::new(),
         };
         let mut used = 0u64;
-        for host in functions {
-            if bus.find(host.function).is_some() {
-                return Err(PciError::Twice(host.function));
-            }
+        for host in &chosen {
             let mut ipas = ArrayVec::<Ipa, 6>::new();
             for bar in &host.bars {
                 let ipa =
@@ -113,32 +167,31 @@ impl VirtualBus {
                 // A function has six BARs at most.
                 let _ = ipas.try_push(ipa);
             }
-            let function = VirtualFunction::new(host, &ipas);
+            let guest = bus
+                .address_for(host.function, &chosen)
+                .ok_or(PciError::TooManyFunctions)?;
+            let function = VirtualFunction::new(host, guest, &ipas, messages);
             bus.functions
                 .try_push(function)
                 .map_err(|_| PciError::TooManyFunctions)?;
         }
-        bus.mark_multifunction()?;
         Ok(bus)
     }
 
-    /// Nobody looks for a device's other functions unless function 0 is there and says so
-    /// (PCI Local Bus 3.0, 6.2.1, header type).
-    fn mark_multifunction(&mut self) -> Result<(), PciError> {
-        let others = self.functions();
-        let others: ArrayVec<Function, MAX_VIRTUAL_FUNCTIONS> =
-            others.filter(|function| function.function() != 0).collect();
-        for other in others {
-            let first = Function::new(other.device(), 0);
-            let found = self
-                .functions
-                .iter_mut()
-                .find(|it| Some(it.function()) == first);
-            found
-                .ok_or(PciError::WithoutFirst(other))?
-                .mark_multifunction();
+    /// Where `host` goes: functions that keep their number come before those that take any.
+    fn address_for(&self, host: Function, chosen: &[&HostFunction]) -> Option<Function> {
+        let keeps = |function: Function| function.bus() == 0 && function.function() == 0;
+        if keeps(host) {
+            return Some(host);
         }
-        Ok(())
+        (1..32)
+            .filter_map(|device| Function::new(device, 0))
+            .find(|candidate| {
+                let kept = chosen
+                    .iter()
+                    .any(|it| keeps(it.function) && it.function == *candidate);
+                !kept && self.find(*candidate).is_none()
+            })
     }
 
     /// What stage 2 must map, as device memory.
@@ -146,9 +199,21 @@ impl VirtualBus {
         self.functions.iter().flat_map(VirtualFunction::windows)
     }
 
-    /// The functions on it.
-    pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
-        self.functions.iter().map(VirtualFunction::function)
+    /// The machine's functions on it.
+    pub fn host_functions(&self) -> impl Iterator<Item = Function> + '_ {
+        self.functions.iter().map(VirtualFunction::host)
+    }
+
+    /// Where the guest sees a function of the machine.
+    pub fn guest_address(&self, host: Function) -> Option<Function> {
+        let found = self.functions.iter().find(|it| it.host() == host)?;
+        Some(found.guest())
+    }
+
+    /// Lets none of them do anything any more.
+    pub fn silence(&self, config: &impl ConfigSpace) {
+        self.host_functions()
+            .for_each(|function| silence(config, function));
     }
 
     /// A load of `size` bytes (1 to 8) at `offset` in the bus's configuration space. A load may
@@ -164,10 +229,8 @@ impl VirtualBus {
     }
 
     /// A store of `size` bytes (1, 2, 4 or 8). One that crosses a word is split.
-    ///
-    /// Only one word of a function has an effect, so there is at most one.
-    pub fn write(&mut self, offset: u64, size: u8, value: u64) -> ConfigEffect {
-        let mut effect = ConfigEffect::None;
+    pub fn write(&mut self, offset: u64, size: u8, value: u64) -> ConfigEffects {
+        let mut effects = ConfigEffects::default();
         let bytes = value.to_le_bytes();
         let mut done = 0;
         while done < usize::from(size.min(8)) {
@@ -183,19 +246,16 @@ impl VirtualBus {
             let mut merged = self.read_word(word).to_le_bytes();
             merged[first..first + count].copy_from_slice(&bytes[done..done + count]);
             let lanes = ((1u8 << count) - 1) << first;
-            match self.write_word(word, u32::from_le_bytes(merged), lanes) {
-                ConfigEffect::None => {}
-                other => effect = other,
-            }
+            self.write_word(word, u32::from_le_bytes(merged), lanes, &mut effects);
             done += count;
         }
-        effect
+        effects
     }
 
     fn find(&self, function: Function) -> Option<&VirtualFunction> {
         self.functions
             .iter()
-            .find(|candidate| candidate.function() == function)
+            .find(|candidate| candidate.guest() == function)
     }
 
     fn read_byte(&self, at: u64) -> u8 {
@@ -204,24 +264,27 @@ impl VirtualBus {
     }
 
     fn read_word(&self, at: u64) -> u32 {
-        let function = u16::try_from(at >> 12).ok().and_then(Function::from_rid);
-        match function.and_then(|function| self.find(function)) {
+        match function_at(at).and_then(|function| self.find(function)) {
             Some(function) => function.read(word_offset(at)),
             None => u32::MAX,
         }
     }
 
-    fn write_word(&mut self, at: u64, value: u32, lanes: u8) -> ConfigEffect {
-        let function = u16::try_from(at >> 12).ok().and_then(Function::from_rid);
+    fn write_word(&mut self, at: u64, value: u32, lanes: u8, effects: &mut ConfigEffects) {
+        let function = function_at(at);
         let found = self
             .functions
             .iter_mut()
-            .find(|candidate| Some(candidate.function()) == function);
-        match found {
-            Some(function) => function.write(word_offset(at), value, lanes),
-            None => ConfigEffect::None,
+            .find(|candidate| Some(candidate.guest()) == function);
+        if let Some(function) = found {
+            function.write(word_offset(at), value, lanes, effects);
         }
     }
+}
+
+/// The function whose 4 KiB have this offset in configuration space.
+fn function_at(at: u64) -> Option<Function> {
+    u16::try_from(at >> 12).ok().map(Function::from_rid)
 }
 
 /// The offset of a word inside its function's 4 KiB.

@@ -2,14 +2,17 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Bar, ConfigEffect, Function, HostFunction, Identity, Window, command, offset};
+use super::virtual_capability::VirtualCapabilities;
+use super::{
+    Bar, ConfigEffect, ConfigEffects, Function, HostFunction, Identity, Path, Window, command,
+    offset,
+};
 use crate::addr::Ipa;
 
 /// What of the command register reaches the device; the rest reads as zero and ignores writes.
 const COMMAND_MASK: u16 = command::MEMORY | command::BUS_MASTER | command::INTERRUPT_DISABLE;
-
-/// Bit 7 of the header type, in its word (PCI Local Bus 3.0, 6.2.1).
-const MULTIFUNCTION: u32 = 1 << 23;
+/// Bit 4 of the status register, in its word: there is a list of capabilities.
+const HAS_LIST: u32 = 1 << 20;
 
 /// A BAR as a guest sees it: it reads what it is, or its size after all ones were written.
 #[derive(Clone, Debug)]
@@ -20,47 +23,52 @@ struct VirtualBar {
     sizing: [bool; 2],
 }
 
-/// One function of a guest's bus.
+/// One function of a guest's bus: the only one of its device.
 #[derive(Clone, Debug)]
 pub(super) struct VirtualFunction {
-    function: Function,
+    guest: Function,
+    host: Function,
+    /// The bridges above it on the machine.
+    path: Path,
     identity: Identity,
-    /// Header type 0, with the bit that says whether the device has other functions.
-    header: u32,
     command: u16,
     pin: u8,
     /// Plain storage for the guest: nobody else reads it.
     line: u8,
     bars: ArrayVec<VirtualBar, 6>,
+    capabilities: VirtualCapabilities,
 }
 
 impl VirtualFunction {
-    /// The machine's function `host` with its BARs at `ipas`, one for each, in their order.
-    pub(super) fn new(host: &HostFunction, ipas: &[Ipa]) -> Self {
+    /// The machine's function `host` at the address `guest`, with its BARs at `ipas`, one for each,
+    /// in their order. Without `messages` it has no capabilities.
+    pub(super) fn new(host: &HostFunction, guest: Function, ipas: &[Ipa], messages: bool) -> Self {
         let bars = host.bars.iter().zip(ipas).map(|(bar, ipa)| VirtualBar {
             bar: *bar,
             ipa: *ipa,
             sizing: [false; 2],
         });
         Self {
-            function: host.function,
+            guest,
+            host: host.function,
+            path: host.path.clone(),
             identity: host.identity,
-            header: 0,
             command: 0,
             pin: host.pin,
             line: 0,
             bars: bars.collect(),
+            capabilities: VirtualCapabilities::new(&host.capabilities, messages),
         }
     }
 
-    /// Its address.
-    pub(super) fn function(&self) -> Function {
-        self.function
+    /// Its address on the guest's bus.
+    pub(super) fn guest(&self) -> Function {
+        self.guest
     }
 
-    /// Makes it say that its device has other functions.
-    pub(super) fn mark_multifunction(&mut self) {
-        self.header |= MULTIFUNCTION;
+    /// Its address on the machine's.
+    pub(super) fn host(&self) -> Function {
+        self.host
     }
 
     /// What stage 2 must map for it.
@@ -76,41 +84,53 @@ impl VirtualFunction {
     pub(super) fn read(&self, at: u16) -> u32 {
         match at {
             offset::IDENTITY => self.identity.device,
-            // Status reads zero: no capabilities (bit 4), no errors to be cleared.
+            // Of status, whether there are capabilities: no errors to be cleared.
+            offset::COMMAND if self.capabilities.first() != 0 => HAS_LIST | u32::from(self.command),
             offset::COMMAND => u32::from(self.command),
             offset::CLASS => self.identity.class,
-            offset::HEADER => self.header,
             offset::SUBSYSTEM => self.identity.subsystem,
+            offset::CAPABILITIES => u32::from(self.capabilities.first()),
             offset::INTERRUPT => u32::from_le_bytes([self.line, self.pin, 0, 0]),
             0x10..0x28 => self.bar_at(at).map_or(0, |(bar, half)| bar.read(half)),
-            // No ROM, no capabilities, no extended space.
+            0x40..0x100 => self.capabilities.read(at),
+            // Header type 0 of one function, no ROM, no extended space.
             _ => 0,
         }
     }
 
     /// A store to the word at `at`. Bit *n* of `lanes` says that byte *n* is stored; the others of
     /// `value` are what the word reads.
-    pub(super) fn write(&mut self, at: u16, value: u32, lanes: u8) -> ConfigEffect {
+    pub(super) fn write(&mut self, at: u16, value: u32, lanes: u8, effects: &mut ConfigEffects) {
         match at {
             offset::COMMAND if lanes & 0b11 != 0 => {
                 let [low, high, ..] = value.to_le_bytes();
                 self.command = u16::from_le_bytes([low, high]) & COMMAND_MASK;
-                ConfigEffect::SetCommand {
-                    function: self.function,
-                    command: self.command,
+                if self.command & command::BUS_MASTER != 0 {
+                    for bridge in &self.path {
+                        effects.push(ConfigEffect::LetUp { bridge: *bridge });
+                    }
                 }
+                effects.push(ConfigEffect::SetCommand {
+                    function: self.host,
+                    command: self.command,
+                });
             }
-            offset::INTERRUPT => {
-                [self.line, ..] = value.to_le_bytes();
-                ConfigEffect::None
-            }
+            offset::INTERRUPT => [self.line, ..] = value.to_le_bytes(),
             0x10..0x28 => {
                 if let Some((index, half)) = self.bar_index(at) {
                     self.bars[index].write(half, value);
                 }
-                ConfigEffect::None
             }
-            _ => ConfigEffect::None,
+            0x40..0x100 => {
+                if let Some(forward) = self.capabilities.write(at, value) {
+                    effects.push(ConfigEffect::SetWord {
+                        function: self.host,
+                        offset: forward.offset,
+                        value: forward.value,
+                    });
+                }
+            }
+            _ => {}
         }
     }
 

@@ -111,8 +111,10 @@ pub fn decode(esr: u64, far: u64, hpfar: u64) -> Exit {
         0x16 => Exit::Hvc,
         0x17 => Exit::Smc,
         0x18 => Exit::SystemRegister(SysReg::of_syndrome(iss)),
-        // FP/SIMD (never trapped by us), PAuth, SVE, LD64B and friends, BTI is the guest's own, ERET, SME.
-        0x07 | 0x09 | 0x0a | 0x19 | 0x1a | 0x1d => Exit::Hidden,
+        // From AArch32: coprocessor accesses and VMRS.
+        0x03..=0x06 | 0x08 | 0x0c => Exit::Hidden,
+        // FP/SIMD (never trapped by us), PAuth, LD64B and friends, 128-bit registers, SVE, ERET, TSTART, SME.
+        0x07 | 0x09 | 0x0a | 0x14 | 0x19..=0x1b | 0x1d => Exit::Hidden,
         0x20 => Exit::Instruction(InstructionFault {
             ipa,
             cause: StageTwoCause::of(iss),
@@ -211,6 +213,7 @@ mod tests {
         assert_eq!(decode(0x17 << 26, 0, 0), Exit::Smc);
         assert_eq!(decode(0x01 << 26, 0, 0), Exit::Wait);
         assert_eq!(decode(0x19 << 26, 0, 0), Exit::Hidden);
+        assert_eq!(decode(0x05 << 26, 0, 0), Exit::Hidden, "CP14 from AArch32");
         assert_eq!(decode(0x3c << 26, 0, 0), Exit::Unknown(0x3c));
     }
 }

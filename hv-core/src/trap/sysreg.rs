@@ -45,28 +45,46 @@ pub enum Emulated {
 }
 
 const ACTLR_EL1: Encoding = Encoding(3, 0, 1, 0, 1);
+const REVIDR_EL1: Encoding = Encoding(3, 0, 0, 0, 6);
+const AIDR_EL1: Encoding = Encoding(3, 1, 0, 0, 7);
+const MDRAR_EL1: Encoding = Encoding(2, 0, 1, 0, 0);
+const OSLAR_EL1: Encoding = Encoding(2, 0, 1, 0, 4);
+const OSLSR_EL1: Encoding = Encoding(2, 0, 1, 1, 4);
+const OSDLR_EL1: Encoding = Encoding(2, 0, 1, 3, 4);
+const DBGPRCR_EL1: Encoding = Encoding(2, 0, 1, 4, 4);
+
+/// `OSLSR_EL1`: an OS Lock is implemented (OSLM = 0b10) and open (OSLK = 0).
+const OS_LOCK_OPEN: u64 = 1 << 3;
 
 /// Answers a trapped access. `host` gives the machine's own value of an ID register.
-pub fn emulate(access: SysReg, host: impl FnOnce(Encoding) -> u64) -> Emulated {
-    let Encoding(op0, op1, crn, crm, _) = access.encoding;
-    let identification = op0 == 3 && op1 == 0 && crn == 0 && (1..=7).contains(&crm);
-    match access {
-        SysReg {
-            read: true,
-            encoding,
-            ..
-        } if identification => Emulated::Read(cpu::shown(encoding, host(encoding))),
+pub fn emulate(access: SysReg, host: impl Fn(Encoding) -> u64) -> Emulated {
+    if access.read {
+        read(access.encoding, host)
+    } else {
+        write(access.encoding)
+    }
+}
+
+fn read(register: Encoding, host: impl Fn(Encoding) -> u64) -> Emulated {
+    match register {
+        Encoding(3, 0, 0, 1..=7, _) => Emulated::Read(cpu::shown(register, host)),
+        // Which errata the core has had repaired; MIDR_EL1 is the host's too.
+        REVIDR_EL1 | AIDR_EL1 => Emulated::Read(host(register)),
         // Implementation defined, and no guest here knows the implementation.
-        SysReg {
-            read: true,
-            encoding: ACTLR_EL1,
-            ..
-        } => Emulated::Read(0),
-        SysReg {
-            encoding: ACTLR_EL1,
-            ..
-        } => Emulated::Ignored,
-        // A write to an ID register, the PMU, trace, SPE, implementation-defined space: hidden, so absent.
+        ACTLR_EL1 => Emulated::Read(0),
+        // There is no debug ROM table, no double lock, and no power to keep.
+        MDRAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 => Emulated::Read(0),
+        OSLSR_EL1 => Emulated::Read(OS_LOCK_OPEN),
+        // The PMU, trace, SPE, error records, implementation-defined space: hidden, so absent.
+        _ => Emulated::Undefined,
+    }
+}
+
+const fn write(register: Encoding) -> Emulated {
+    match register {
+        // The lock stays open: it exists for a debugger outside, which is the machine owner's.
+        ACTLR_EL1 | OSLAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 => Emulated::Ignored,
+        // ID registers cannot be written; the rest is as for reads.
         _ => Emulated::Undefined,
     }
 }
@@ -128,5 +146,25 @@ mod tests {
             ..mrs(ACTLR_EL1)
         };
         assert_eq!(emulate(write, |_| 7), Emulated::Ignored);
+    }
+
+    #[test]
+    fn the_os_lock_is_open_and_stays_so() {
+        assert_eq!(emulate(mrs(OSLSR_EL1), |_| 7), Emulated::Read(8));
+        assert_eq!(emulate(mrs(OSLAR_EL1), |_| 7), Emulated::Undefined);
+        for register in [OSLAR_EL1, OSDLR_EL1, DBGPRCR_EL1] {
+            let write = SysReg {
+                read: false,
+                ..mrs(register)
+            };
+            assert_eq!(emulate(write, |_| 7), Emulated::Ignored);
+        }
+    }
+
+    #[test]
+    fn the_revision_is_the_machines_and_the_id_of_streaming_vectors_absent() {
+        assert_eq!(emulate(mrs(REVIDR_EL1), |_| 7), Emulated::Read(7));
+        let smidr = Encoding(3, 1, 0, 0, 6);
+        assert_eq!(emulate(mrs(smidr), |_| 7), Emulated::Undefined);
     }
 }

@@ -71,9 +71,8 @@ pub struct Line {
     pub change: LineChange,
 }
 
-/// Consequences of a call, for the caller to carry out.
+/// Consequences of calls, for the caller to carry out: vCPUs may hang and host lines stay masked if they are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "vCPUs may hang and host lines stay masked if the changes are not carried out"]
 pub struct Changes {
     /// vCPUs that must come to EL2, store their list registers and load them anew (with trapped `ICC_*`: ask
     /// [`super::Vgic::signals`] again). The calling vCPU may be among them; it loads before it goes on anyway.
@@ -85,6 +84,12 @@ impl Changes {
     /// Host lines to change, in this order.
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// What there was has been carried out.
+    pub(super) fn clear(&mut self) {
+        self.kick = VcpuSet::EMPTY;
+        self.lines.clear();
     }
 
     pub(super) fn line(&mut self, line: Line) {

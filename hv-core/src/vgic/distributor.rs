@@ -1,7 +1,7 @@
 //! The distributor's frame (IHI 0069, 12.9), with one security state and affinity routing always on.
 
 use super::bank::bits;
-use super::changes::{Changes, Line, LineChange, VcpuSet};
+use super::changes::{Line, LineChange, VcpuSet};
 use super::registers::{Banked, decode};
 use super::{BankId, SHARED_BANKS, Vgic};
 
@@ -81,19 +81,17 @@ impl Vgic {
 
     /// A write of the low `bytes` bytes of `value` at `offset` in the distributor's frame. What is no register, is
     /// read-only or has not this size ignores it.
-    pub fn distributor_write(&mut self, offset: u64, bytes: u8, value: u64) -> Changes {
-        let mut changes = Changes::default();
+    pub fn distributor_write(&mut self, offset: u64, bytes: u8, value: u64) {
         if (offset, bytes) == (CTLR, 4) {
-            self.write_ctlr(value, &mut changes);
+            self.write_ctlr(value);
         } else if let Some((id, register)) = shared(offset, bytes) {
-            self.write_bank(id, register, low(value), &mut changes);
+            self.write_bank(id, register, low(value));
         } else if let Some((intid, upper)) = router(offset, bytes) {
-            self.write_router(intid, upper, bytes, value, &mut changes);
+            self.write_router(intid, upper, bytes, value);
         }
-        changes
     }
 
-    fn write_ctlr(&mut self, value: u64, changes: &mut Changes) {
+    fn write_ctlr(&mut self, value: u64) {
         let group1 = value & CTLR_GROUP1 != 0;
         if group1 == self.group1 {
             return;
@@ -101,21 +99,14 @@ impl Vgic {
         self.group1 = group1;
         self.update_listening();
         for (vcpu, core) in self.cores.iter().enumerate() {
-            changes.kick.insert(vcpu);
+            self.changes.kick.insert(vcpu);
             if !group1 && !core.loaded.is_empty() {
                 self.withdrawn.insert(vcpu);
             }
         }
     }
 
-    fn write_router(
-        &mut self,
-        intid: u32,
-        upper: bool,
-        bytes: u8,
-        value: u64,
-        changes: &mut Changes,
-    ) {
+    fn write_router(&mut self, intid: u32, upper: bool, bytes: u8, value: u64) {
         let Some(slot) = self.slot(0, intid) else {
             return;
         };
@@ -131,7 +122,7 @@ impl Vgic {
         };
         let target = self.owner(route);
         let mut moved = None;
-        self.update(slot.bank, changes, |bank| {
+        self.update(slot.bank, |bank| {
             let bit = slot.bit;
             bank.route[bit] = route;
             if bank.target[bit] == target {
@@ -145,7 +136,7 @@ impl Vgic {
         });
         let vcpu = usize::from(target);
         if let Some(physical) = moved.filter(|_| vcpu < self.cores.len()) {
-            changes.line(Line {
+            self.changes.line(Line {
                 vcpu,
                 physical,
                 change: LineChange::Route(vcpu),
@@ -154,15 +145,9 @@ impl Vgic {
     }
 
     /// A write to a banked register of the distributor or a redistributor.
-    pub(super) fn write_bank(
-        &mut self,
-        id: BankId,
-        register: Banked,
-        value: u32,
-        changes: &mut Changes,
-    ) {
+    pub(super) fn write_bank(&mut self, id: BankId, register: Banked, value: u32) {
         let mut withdrawn = VcpuSet::EMPTY;
-        self.update(id, changes, |bank| {
+        self.update(id, |bank| {
             let touched = bank.write(register, value);
             if register == Banked::ClearEnable {
                 for bit in bits(touched & bank.resident) {

@@ -2,10 +2,10 @@
 //!
 //! The state of interrupts is the same as with list registers; a vCPU uses one or the other.
 
+use super::Vgic;
 use super::bank::PRIORITY_MASK;
 use super::distributor::low;
 use super::select::Candidate;
-use super::{Changes, Vgic};
 use crate::trap::Encoding;
 
 /// "Nothing to acknowledge".
@@ -192,7 +192,7 @@ impl Vgic {
     }
 
     /// A trapped write by `vcpu`. `None`: the register cannot be written, which is undefined.
-    pub fn icc_write(&mut self, vcpu: usize, register: IccRegister, value: u64) -> Option<Changes> {
+    pub fn icc_write(&mut self, vcpu: usize, register: IccRegister, value: u64) -> Option<()> {
         let interface = &mut self.cores.get_mut(vcpu)?.interface;
         let word = low(value);
         match register {
@@ -203,11 +203,11 @@ impl Vgic {
             IccRegister::Ap1r0 => interface.active = word,
             IccRegister::Ctlr => interface.split = value & CTLR_EOIMODE != 0,
             IccRegister::Igrpen1 => interface.enabled = value & 1 != 0,
-            IccRegister::Eoir1 => return Some(self.end_of_interrupt(vcpu, value)),
+            IccRegister::Eoir1 => self.end_of_interrupt(vcpu, value),
             IccRegister::Dir if interface.split => {
-                return Some(self.deactivate(vcpu, low(value & 0xff_ffff)));
+                self.deactivate(vcpu, low(value & 0xff_ffff));
             }
-            IccRegister::Sgi1r => return Some(self.send_sgi(vcpu, value)),
+            IccRegister::Sgi1r => self.send_sgi(vcpu, value),
             IccRegister::Dir
             | IccRegister::Sre
             | IccRegister::Zero0
@@ -217,27 +217,26 @@ impl Vgic {
                 return None;
             }
         }
-        Some(Changes::default())
+        Some(())
     }
 
     /// Drops the running priority; with `EOImode` 0 deactivates the interrupt too, if it is one that runs at this
     /// priority on this vCPU (else the write is UNPREDICTABLE; nothing is deactivated).
-    fn end_of_interrupt(&mut self, vcpu: usize, value: u64) -> Changes {
-        let mut changes = Changes::default();
+    fn end_of_interrupt(&mut self, vcpu: usize, value: u64) {
         let intid = value & 0xff_ffff;
         let slot = self.slot(vcpu, low(intid));
         let Some(core) = self.cores.get_mut(vcpu) else {
-            return changes;
+            return;
         };
         let interface = &mut core.interface;
         if interface.active == 0 || (SPECIAL..=SPURIOUS).contains(&intid) {
-            return changes;
+            return;
         }
         let dropped = interface.running();
         interface.active &= interface.active.wrapping_sub(1);
         let interface = *interface;
         let Some(slot) = slot.filter(|_| !interface.split) else {
-            return changes;
+            return;
         };
         let ends = self.bank(slot.bank).is_some_and(|bank| {
             bank.active & (1 << slot.bit) != 0
@@ -245,8 +244,7 @@ impl Vgic {
                 && interface.group(bank.running[slot.bit]) == dropped
         });
         if ends {
-            self.end(slot, &mut changes);
+            self.end(slot);
         }
-        changes
     }
 }

@@ -5,16 +5,20 @@ use arrayvec::ArrayVec;
 use super::bank::{NOBODY, Taken};
 use super::lr::{self, MAX_LIST_REGISTERS, State, Tie};
 use super::select::Candidate;
-use super::{BankId, Changes, DirTrap, Linking, Slot, VcpuSet, Vgic};
+use super::{BankId, DirTrap, Linking, Slot, VcpuSet, Vgic};
 
 /// An interrupt that was put into a list register.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loaded {
-    slot: Slot,
-    state: State,
+    pub(super) slot: Slot,
+    pub(super) state: State,
     pub(super) priority: u8,
     /// The `HW` bit.
     pub(super) hardware: bool,
+    /// A maintenance interrupt says when the guest is done with it.
+    pub(super) attended: bool,
+    /// The list register as it was written.
+    pub(super) word: u64,
 }
 
 /// One step of the hardware that can be told from a list register.
@@ -89,6 +93,7 @@ impl Vgic {
         }
         controls.used = loaded.len();
         if let Some(core) = self.cores.get_mut(vcpu) {
+            core.crowded = controls.hcr & (lr::HCR_NPIE | lr::HCR_LRENPIE) != 0;
             core.loaded = loaded;
         }
         controls
@@ -151,6 +156,8 @@ impl Vgic {
             state,
             priority: candidate.priority,
             hardware,
+            attended: matches!(tie, Tie::Maintenance),
+            word,
         };
         Some((word, loaded))
     }
@@ -158,35 +165,38 @@ impl Vgic {
     /// Takes back the list registers of `vcpu`: `lrs` as they are now (those that were in use suffice), `hcr` the
     /// present `ICH_HCR_EL2`. Needed before any other call that the vCPU's own exit causes, or else that call sees
     /// the state of the last load.
-    pub fn store(&mut self, vcpu: usize, lrs: &[u64], hcr: u64) -> Changes {
-        let mut changes = Changes::default();
+    pub fn store(&mut self, vcpu: usize, lrs: &[u64], hcr: u64) {
         let Some(core) = self.cores.get_mut(vcpu) else {
-            return changes;
+            return;
         };
         let loaded = core::mem::take(&mut core.loaded);
         core.withdrawn = false;
         self.withdrawn.remove(vcpu);
         for _ in 0..lr::eoi_count(hcr) {
-            self.end_outside(vcpu, &mut changes);
+            self.end_outside(vcpu);
         }
         // Of several acknowledged in one go the less urgent ones came first: the others preempted them.
-        for (n, entry) in loaded.iter().enumerate().rev() {
+        let mut order: ArrayVec<usize, MAX_LIST_REGISTERS> = (0..loaded.len()).collect();
+        if order.len() > 1 {
+            order.sort_unstable_by_key(|n| core::cmp::Reverse((loaded[*n].priority, *n)));
+        }
+        for n in order {
+            let entry = &loaded[n];
             let now = lrs.get(n).map_or(entry.state, |word| State::of(*word));
             let events = events(entry.state, now);
             let taken = self.taken_by(vcpu);
-            self.update(entry.slot.bank, &mut changes, |bank| {
+            self.update(entry.slot.bank, |bank| {
                 bank.take_back(entry.slot.bit, entry, events, taken);
                 1 << entry.slot.bit
             });
         }
-        changes.kick.remove(vcpu);
-        changes
+        self.changes.kick.remove(vcpu);
     }
 
     /// The guest deactivated an interrupt that lay in no list register. With `EOImode` 0 ends come in the reverse
     /// order of acknowledgements, so it is the latest of those that are active outside. (With `EOImode` 1 the order
     /// is free, which is why `ICC_DIR_EL1` is trapped where it can be.)
-    fn end_outside(&mut self, vcpu: usize, changes: &mut Changes) {
+    fn end_outside(&mut self, vcpu: usize) {
         let mut latest: Option<(u64, Slot)> = None;
         self.each_candidate(vcpu, |Candidate { slot, active, .. }| {
             let turn = self.bank(slot.bank).map_or(0, |bank| bank.taken[slot.bit]);
@@ -195,13 +205,13 @@ impl Vgic {
             }
         });
         if let Some((_, slot)) = latest {
-            self.end(slot, changes);
+            self.end(slot);
         }
     }
 
     /// Deactivates one interrupt that lies in no list register.
-    pub(super) fn end(&mut self, slot: Slot, changes: &mut Changes) {
-        self.update(slot.bank, changes, |bank| {
+    pub(super) fn end(&mut self, slot: Slot) {
+        self.update(slot.bank, |bank| {
             bank.active &= !(1 << slot.bit);
             1 << slot.bit
         });
@@ -210,12 +220,10 @@ impl Vgic {
     /// A trapped write to `ICC_DIR_EL1` while the guest has `EOImode` 1 (with 0 the write is to be ignored). Private
     /// interrupts are the calling vCPU's own, shared ones may be active on any (IHI 0069, `ICC_DIR_EL1`): those in
     /// [`Vgic::deactivate_stale`] must store first.
-    pub fn deactivate(&mut self, vcpu: usize, intid: u32) -> Changes {
-        let mut changes = Changes::default();
+    pub fn deactivate(&mut self, vcpu: usize, intid: u32) {
         if let Some(slot) = self.slot(vcpu, intid) {
-            self.end(slot, &mut changes);
+            self.end(slot);
         }
-        changes
     }
 
     /// The vCPU that has `intid` in its list registers and must store before [`Vgic::deactivate`], as with

@@ -78,6 +78,9 @@ pub const HCR_TC: u64 = 1 << 10;
 /// Traps `ICC_DIR_EL1` alone (where `ICH_VTR_EL2.TDS` says so).
 pub const HCR_TDIR: u64 = 1 << 14;
 
+/// `ICH_HCR_EL2.EOIcount`.
+pub const EOI_COUNT: u64 = 0x1f << 27;
+
 /// `ICH_HCR_EL2.EOIcount`: deactivations of interrupts that no list register held.
 pub const fn eoi_count(hcr: u64) -> u32 {
     ((hcr >> 27) & 0x1f) as u32

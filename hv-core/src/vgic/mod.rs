@@ -1,7 +1,8 @@
 //! A GICv3 for one guest, as plain logic (Arm IHI 0069): distributor, redistributors, and the CPU interface either
 //! by list registers or, where `ICC_*` accesses trap, in software.
 //!
-//! Nothing here touches hardware. Calls return [`Changes`]: vCPUs that must look again, host lines to change. Only
+//! Nothing here touches hardware. What calls lead to is in [`Vgic::changes`]: vCPUs that must
+//! look again, host lines to change. Only
 //! Group 1 is delivered; there are no LPIs, no message-based SPIs and no 1-of-N routing, and the guest is told so.
 //! Everything that a guest can steer is bounded by [`SPIS`] and [`MAX_VCPUS`].
 
@@ -12,11 +13,13 @@ mod host;
 mod icc;
 mod lists;
 pub mod lr;
+mod quick;
 mod redistributor;
 mod registers;
 mod select;
 mod sgi;
 mod sources;
+pub mod v2m;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +35,7 @@ use icc::Interface;
 pub use lists::Controls;
 use lists::Loaded;
 pub use lr::{MAX_LIST_REGISTERS, Maintenance};
+pub use quick::Written;
 
 /// Shared interrupts that a guest can have: INTID 32 to 287. A higher one does not exist: registers read as zero,
 /// sources are ignored.
@@ -104,6 +108,8 @@ struct Core {
     private: Bank,
     /// What lies in its list registers.
     loaded: ArrayVec<Loaded, MAX_LIST_REGISTERS>,
+    /// Not everything found room in its list registers.
+    crowded: bool,
     /// Its list registers may show private interrupts that are disabled by now.
     withdrawn: bool,
     /// For trapped `ICC_*`.
@@ -125,6 +131,8 @@ pub struct Vgic {
     withdrawn: VcpuSet,
     /// Acknowledgements so far.
     turns: u64,
+    /// What follows from the calls since [`Vgic::carried_out`].
+    changes: Changes,
     cores: ArrayVec<Core, MAX_VCPUS>,
 }
 
@@ -147,6 +155,7 @@ impl Vgic {
                 asleep: true,
                 private: Bank::new(SGIS, index),
                 loaded: ArrayVec::new(),
+                crowded: false,
                 withdrawn: false,
                 interface: Interface::RESET,
             })
@@ -164,8 +173,20 @@ impl Vgic {
             listening: VcpuSet::EMPTY,
             withdrawn: VcpuSet::EMPTY,
             turns: 0,
+            changes: Changes::default(),
             cores,
         }
+    }
+
+    /// What follows from the calls since [`Vgic::carried_out`]. To be carried out after each, before the lock of the GIC
+    /// is given up: it has room for what one call can cause.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// All changes have been carried out.
+    pub fn carried_out(&mut self) {
+        self.changes.clear();
     }
 
     /// From now on the host's interrupt `physical` feeds the guest's `intid` (of `vcpu`, when private). `false`: no
@@ -212,11 +233,24 @@ impl Vgic {
     }
 
     /// Changes a bank and draws the consequences. `edit` returns the interrupts that it changed.
-    fn update(&mut self, id: BankId, changes: &mut Changes, edit: impl FnOnce(&mut Bank) -> u32) {
-        let (linking, listening) = (self.platform.linking, self.listening);
-        let Some(bank) = self.bank_mut(id) else {
+    fn update(&mut self, id: BankId, edit: impl FnOnce(&mut Bank) -> u32) {
+        let Self {
+            platform,
+            listening,
+            changes,
+            shared,
+            cores,
+            ..
+        } = self;
+        let (linking, listening) = (platform.linking, *listening);
+        let bank = match id {
+            BankId::Private(vcpu) => cores.get_mut(vcpu).map(|core| &mut core.private),
+            BankId::Shared(n) => shared.get_mut(n),
+        };
+        let Some(bank) = bank else {
             return;
         };
+        let (before, targets) = (bank.deliverable(), bank.target);
         let touched = edit(bank);
         let vcpu = match id {
             BankId::Private(vcpu) => vcpu,
@@ -226,12 +260,18 @@ impl Vgic {
         for bit in bits(touched & bank.resident) {
             changes.kick.insert(bank.holder[bit].into());
         }
-        for bit in bits(touched & bank.deliverable()) {
-            let target = bank.target[bit].into();
-            if listening.contains(target) {
-                changes.kick.insert(target);
+        // With trapped `ICC_*` an interrupt that was signalled and is withdrawn lies in no list register.
+        let withdrawn = touched & before;
+        let mut call = |which: u32, targets: &[u8; 32]| {
+            for bit in bits(which) {
+                let target = targets[bit].into();
+                if listening.contains(target) {
+                    changes.kick.insert(target);
+                }
             }
-        }
+        };
+        call(withdrawn, &targets);
+        call(touched & bank.deliverable(), &bank.target);
         let busy = bank.is_busy();
         if let BankId::Shared(n) = id {
             self.busy = (self.busy & !(1 << n)) | (u32::from(busy) << n);

@@ -1,6 +1,6 @@
 //! A redistributor: the RD_base frame and the SGI_base frame of one vCPU (IHI 0069, 12.10 and 12.11), without LPIs.
 
-use super::changes::{Changes, VcpuSet};
+use super::changes::VcpuSet;
 use super::distributor::{IIDR_VALUE, PIDR2, PIDR2_VALUE, low};
 use super::registers::{Banked, decode};
 use super::{BankId, Vgic};
@@ -54,28 +54,20 @@ impl Vgic {
     }
 
     /// A write at `offset` in the two frames of the redistributor of `vcpu`.
-    pub fn redistributor_write(
-        &mut self,
-        vcpu: usize,
-        offset: u64,
-        bytes: u8,
-        value: u64,
-    ) -> Changes {
-        let mut changes = Changes::default();
+    pub fn redistributor_write(&mut self, vcpu: usize, offset: u64, bytes: u8, value: u64) {
         if (offset, bytes) == (WAKER, 4) {
             if let Some(core) = self.cores.get_mut(vcpu) {
                 core.asleep = value & WAKER_PROCESSOR_SLEEP != 0;
-                changes.kick.insert(vcpu);
+                self.changes.kick.insert(vcpu);
                 self.update_listening();
             }
-            return changes;
+            return;
         }
         match private(vcpu, offset, bytes) {
             // SGIs are edge-triggered, whatever is written (GICR_ICFGR0).
             None | Some((_, Banked::Config { first: 0 })) => {}
-            Some((id, register)) => self.write_bank(id, register, low(value), &mut changes),
+            Some((id, register)) => self.write_bank(id, register, low(value)),
         }
-        changes
     }
 
     /// As [`Vgic::distributor_stale`], for the redistributor of `vcpu`.

@@ -1,17 +1,18 @@
-//! The built-in guest's kernel: Linux as Debian has its source, with a small configuration.
+//! The built-in guest's kernels: Linux as Debian has its source, in a few small configurations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cli::KernelVariant;
 use crate::command::{output_of, run_logged};
 use crate::failure::{Failure, OrSay, Outcome};
 use crate::packages::{Need, ensure, file, is_known, program};
 use crate::progress::Task;
-use crate::workspace::{Workspace, key};
+use crate::workspace::{Scratch, Workspace, key};
 
 /// Counted up when this recipe changes.
-const RECIPE: &[u8] = b"1";
+const RECIPE: &[u8] = b"2";
 /// About how many lines such a build prints, for the progress bar.
 const BUILD_LINES: u64 = 1310;
 
@@ -52,54 +53,122 @@ const TOOLS: [Need; 7] = [
     program("xz", "xz-utils"),
 ];
 
-/// What has to be installed to build the kernel, or to find the one that was built.
-pub(crate) fn kernel_needs(workspace: &Workspace) -> Outcome<Vec<Need>> {
+impl KernelVariant {
+    /// Every one.
+    pub(crate) const ALL: [Self; 3] = [Self::Pages16K, Self::Pages16KNoLse, Self::Pages4K];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pages16K => "16k",
+            Self::Pages16KNoLse => "16k-no-lse",
+            Self::Pages4K => "4k",
+        }
+    }
+
+    /// The parts of its configuration, in `tests/guest/kernel`.
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::Pages16K => &["common", "16k", "lse"],
+            Self::Pages16KNoLse => &["common", "16k"],
+            Self::Pages4K => &["common", "4k"],
+        }
+    }
+}
+
+/// What has to be installed to build these kernels, or to find those that were built.
+pub(crate) fn kernel_needs(
+    workspace: &Workspace,
+    variants: &[KernelVariant],
+) -> Outcome<Vec<Need>> {
     let source = choose_source(workspace);
     let mut needs = vec![file(source.tarball, source.package)];
-    if !workspace
-        .entry_path("kernel", &recipe(workspace, source)?)
-        .is_dir()
-    {
-        needs.extend(TOOLS);
+    for variant in variants {
+        let key = Recipe::read(workspace, source, *variant)?.key;
+        if !workspace.entry_path("kernel", &key).is_dir() {
+            needs.extend(TOOLS);
+            break;
+        }
     }
     Ok(needs)
 }
 
-/// The kernel, an arm64 `Image`. The lock has to be held.
-pub(crate) fn kernel(workspace: &Workspace) -> Outcome<PathBuf> {
+/// One kernel, an arm64 `Image`. The lock has to be held.
+pub(crate) fn kernel(workspace: &Workspace, variant: KernelVariant) -> Outcome<PathBuf> {
+    let mut kernels = kernels(workspace, &[variant])?;
+    kernels
+        .pop()
+        .ok_or_else(|| Failure::new("no kernel was built"))
+}
+
+/// Several kernels, with their source unpacked once. The lock has to be held.
+pub(crate) fn kernels(workspace: &Workspace, variants: &[KernelVariant]) -> Outcome<Vec<PathBuf>> {
     let source = choose_source(workspace);
     ensure(
         workspace,
         "build the guest's kernel",
         &[file(source.tarball, source.package)],
     )?;
-    let key = recipe(workspace, source)?;
-    let folder = workspace.entry("kernel", &key, |folder| make(workspace, source, folder))?;
-    Ok(folder.join("Image"))
+    // 1.7 GB, only there while something is built from it.
+    let mut tree: Option<Scratch> = None;
+    let mut images = Vec::new();
+    for variant in variants {
+        let recipe = Recipe::read(workspace, source, *variant)?;
+        let folder = workspace.entry("kernel", &recipe.key, |folder| {
+            let tree = match &tree {
+                Some(tree) => tree,
+                None => tree.insert(unpack(workspace, source)?),
+            };
+            make(workspace, tree.path(), &recipe, folder)
+        })?;
+        images.push(folder.join("Image"));
+    }
+    Ok(images)
 }
 
-fn fragment(workspace: &Workspace) -> PathBuf {
-    workspace.root().join("tests/guest/kernel.fragment")
+/// What a kernel is made by.
+struct Recipe {
+    name: &'static str,
+    fragments: Vec<PathBuf>,
+    /// Its options: the lines of all fragments.
+    options: String,
+    /// The key of the kernel that this makes.
+    key: String,
 }
 
-/// The key of the kernel that this source and the fragment make.
-fn recipe(workspace: &Workspace, source: &Source) -> Outcome<String> {
-    let fragment = fragment(workspace);
-    let text = fs::read(&fragment).or_say(format_args!("cannot read {}", fragment.display()))?;
-    // The version decides, not the date of the file; without dpkg its size has to do.
-    let version = output_of("dpkg-query", &["-W", "-f=${Version}", source.package])
-        .or_else(|| {
-            fs::metadata(source.tarball)
-                .ok()
-                .map(|file| file.len().to_string())
+impl Recipe {
+    fn read(workspace: &Workspace, source: &Source, variant: KernelVariant) -> Outcome<Self> {
+        let folder = workspace.root().join("tests/guest/kernel");
+        let fragments: Vec<_> = variant
+            .fragments()
+            .iter()
+            .map(|name| folder.join(format!("{name}.fragment")))
+            .collect();
+        let mut options = String::new();
+        for path in &fragments {
+            let what = format!("cannot read {}", path.display());
+            options.push_str(&fs::read_to_string(path).or_say(what)?);
+        }
+        // The version decides, not the date of the file; without dpkg its size has to do.
+        let version = output_of("dpkg-query", &["-W", "-f=${Version}", source.package])
+            .or_else(|| {
+                fs::metadata(source.tarball)
+                    .ok()
+                    .map(|file| file.len().to_string())
+            })
+            .unwrap_or_default();
+        let key = key(&[
+            RECIPE,
+            options.as_bytes(),
+            source.package.as_bytes(),
+            version.as_bytes(),
+        ]);
+        Ok(Recipe {
+            name: variant.name(),
+            fragments,
+            options,
+            key,
         })
-        .unwrap_or_default();
-    Ok(key(&[
-        RECIPE,
-        &text,
-        source.package.as_bytes(),
-        version.as_bytes(),
-    ]))
+    }
 }
 
 /// The source that is installed, or the first that can be.
@@ -117,33 +186,36 @@ fn choose_source(workspace: &Workspace) -> &'static Source {
         })
 }
 
-fn make(workspace: &Workspace, source: &Source, folder: &Path) -> Outcome<()> {
+fn unpack(workspace: &Workspace, source: &Source) -> Outcome<Scratch> {
     ensure(workspace, "build the guest's kernel", &TOOLS)?;
-    let log = workspace.folder("log")?.join("kernel.log");
+    let log = workspace.folder("log")?.join("kernel-source.log");
     let _ = fs::remove_file(&log);
-
+    let tree = Scratch::make(workspace.cache("making-kernel-source"))?;
     let mut task = Task::start(format!("unpacking {}", source.package));
-    let tree = folder.join("tree");
-    fs::create_dir(&tree).or_say("cannot make a folder for the kernel's source")?;
     let mut tar = Command::new("tar");
-    tar.args([
-        "--extract",
-        "--strip-components=1",
-        "--file",
-        source.tarball,
-    ])
-    .arg("--directory")
-    .arg(&tree);
+    tar.args(["--extract", "--strip-components=1", "--file"])
+        .arg(source.tarball)
+        .arg("--directory")
+        .arg(tree.path());
     run_logged(&mut tar, &log, &mut task)?;
     task.done();
+    Ok(tree)
+}
 
-    let mut task = Task::of_steps("building the guest's kernel", BUILD_LINES);
+fn make(workspace: &Workspace, tree: &Path, recipe: &Recipe, folder: &Path) -> Outcome<()> {
+    let log = workspace
+        .folder("log")?
+        .join(format!("kernel-{}.log", recipe.name));
+    let _ = fs::remove_file(&log);
+    let what = format!("building the guest's kernel ({})", recipe.name);
+    let mut task = Task::of_steps(what, BUILD_LINES);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut in_tree = |program: &str, arguments: &[&str]| {
-        let mut command = Command::new(program);
+    // Not in the source's own folder: the next kernel finds that as it was.
+    let out = folder.join("out");
+    fs::create_dir(&out).or_say("cannot make a folder for the kernel's build")?;
+    let mut in_tree = |command: &mut Command| {
         command
-            .args(arguments)
-            .current_dir(&tree)
+            .current_dir(tree)
             .env("ARCH", "arm64")
             .env("CROSS_COMPILE", CROSS_COMPILE)
             // The same source gives the same kernel.
@@ -151,31 +223,36 @@ fn make(workspace: &Workspace, source: &Source, folder: &Path) -> Outcome<()> {
             .env("KBUILD_BUILD_USER", "oche")
             .env("KBUILD_BUILD_HOST", "oche")
             .env("LC_ALL", "C");
-        run_logged(&mut command, &log, &mut task)
+        run_logged(command, &log, &mut task)
     };
-    let fragment = fragment(workspace);
-    let fragment = fragment.to_string_lossy();
-    in_tree("make", &["allnoconfig"])?;
+    let make = |goal: &str| {
+        let mut command = Command::new("make");
+        command
+            .arg(format!("O={}", out.display()))
+            .args([&format!("-j{jobs}"), goal]);
+        command
+    };
+    in_tree(&mut make("allnoconfig"))?;
     in_tree(
-        "scripts/kconfig/merge_config.sh",
-        &["-m", ".config", &fragment],
+        Command::new("scripts/kconfig/merge_config.sh")
+            .args(["-m", "-O"])
+            .args([&out, &out.join(".config")])
+            .args(&recipe.fragments),
     )?;
-    in_tree("make", &["olddefconfig"])?;
-    has_options(&tree, &fragment)?;
-    in_tree("make", &[&format!("-j{jobs}"), "Image"])?;
-    fs::rename(tree.join("arch/arm64/boot/Image"), folder.join("Image"))
+    in_tree(&mut make("olddefconfig"))?;
+    has_options(&out, &recipe.options)?;
+    in_tree(&mut make("Image"))?;
+    fs::rename(out.join("arch/arm64/boot/Image"), folder.join("Image"))
         .or_say("the kernel's build left no Image")?;
-    // 2 GB that nobody needs any more.
-    fs::remove_dir_all(&tree).or_say("cannot remove the kernel's source")?;
+    fs::remove_dir_all(&out).or_say("cannot remove the kernel's build")?;
     task.done();
     Ok(())
 }
 
-/// Whether every option of the fragment is in the final configuration: one with an unmet
-/// dependency is dropped silently.
-fn has_options(tree: &Path, fragment: &str) -> Outcome<()> {
-    let config = fs::read_to_string(tree.join(".config")).or_say("the kernel has no .config")?;
-    let wanted = fs::read_to_string(fragment).or_say(format_args!("cannot read {fragment}"))?;
+/// Whether every option is in the final configuration: one with an unmet dependency is dropped
+/// silently.
+fn has_options(out: &Path, wanted: &str) -> Outcome<()> {
+    let config = fs::read_to_string(out.join(".config")).or_say("the kernel has no .config")?;
     let dropped: Vec<_> = wanted
         .lines()
         .filter(|line| line.starts_with("CONFIG_"))

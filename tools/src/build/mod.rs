@@ -13,5 +13,5 @@ pub(crate) mod bundle;
 pub(crate) use header::check_kernel;
 pub(crate) use image::{Built, GUARDS_OUT_MARKER, Product, build};
 pub(crate) use initramfs::initramfs;
-pub(crate) use kernel::{kernel, kernel_needs};
+pub(crate) use kernel::{kernel, kernel_needs, kernels};
 pub(crate) use toolchain::{BareMetal, CLIPPY, FMT, host_cargo};

@@ -115,7 +115,10 @@ impl BareMetal {
             .arg(workspace.root().join("Cargo.toml"))
             .env("CARGO_TARGET_DIR", workspace.cache("target"))
             // The image moves itself, so its code has to run at any address.
-            .env("RUSTFLAGS", "-Crelocation-model=pic");
+            .env(
+                "RUSTFLAGS",
+                "-Crelocation-model=pic -Cforce-frame-pointers=yes",
+            );
         if *self == BareMetal::Debian {
             command
                 .args(["-Zbuild-std=core,alloc,compiler_builtins"])

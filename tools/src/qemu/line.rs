@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::cli::DiskBehind;
+
 /// Where the RAM of QEMU's machine `virt` starts.
 pub(crate) const RAM_BASE: u64 = 0x4000_0000;
 
@@ -21,7 +23,11 @@ pub(crate) struct Machine<'a> {
     pub(crate) bundle: &'a Path,
     /// The bundle's size in bytes.
     pub(crate) bundle_size: u64,
+    pub(crate) its: bool,
     pub(crate) disk: &'a Path,
+    pub(crate) disk_behind: DiskBehind,
+    /// The socket behind which Oche's control line is.
+    pub(crate) control: &'a Path,
     pub(crate) wait_for_debugger: bool,
     pub(crate) more: &'a [String],
 }
@@ -43,7 +49,10 @@ impl Machine<'_> {
         };
         add(
             "-M",
-            "virt,virtualization=on,gic-version=3,iommu=smmuv3".into(),
+            match self.its {
+                true => "virt,virtualization=on,gic-version=3,iommu=smmuv3".into(),
+                false => "virt,virtualization=on,gic-version=3,iommu=smmuv3,its=off".into(),
+            },
         );
         add("-cpu", self.cpu.into());
         add("-smp", self.cpus.to_string());
@@ -53,12 +62,25 @@ impl Machine<'_> {
         // In QEMU's lists a comma is doubled.
         let disk = self.disk.display().to_string().replace(',', ",,");
         add("-drive", format!("file={disk},if=none,id=d0,format=raw"));
-        add("-device", "nvme,drive=d0,serial=oche,addr=0x1".into());
+        let (above, place) = self.disk_behind.devices();
+        for device in above {
+            add("-device", (*device).into());
+        }
+        add("-device", format!("nvme,drive=d0,serial=oche,{place}"));
+        let control = self.control.display().to_string().replace(',', ",,");
+        add(
+            "-chardev",
+            format!("socket,id=oche-control,path={control},server=on,wait=off"),
+        );
+        // Far from the disk, whose interrupt pin is that of every fourth slot from 1 on.
+        add(
+            "-device",
+            "pci-serial,chardev=oche-control,addr=0x1f".into(),
+        );
         add("-nic", "none".into());
         add("-display", "none".into());
         add("-monitor", "none".into());
         add("-serial", "stdio".into());
-        words.push("-no-reboot".into());
         if self.wait_for_debugger {
             words.push("-s".into());
             words.push("-S".into());
@@ -90,13 +112,17 @@ mod tests {
             image: Path::new("oche.Image"),
             bundle: Path::new("bundle.cpio"),
             bundle_size: 9 * MIB,
+            its: true,
             disk: Path::new("a,b.img"),
+            disk_behind: DiskBehind::None,
+            control: Path::new("c,d"),
             wait_for_debugger: false,
             more: &[],
         };
         assert_eq!(machine.memory(), (512 + 256 + 32) * MIB);
         let words = machine.arguments().join(" ");
         assert!(words.contains("-m 800M") && words.contains("file=a,,b.img,"));
+        assert!(words.contains("socket,id=oche-control,path=c,,d,server=on,wait=off"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! QEMU: whether the one on this machine will do, and its command line.
 
 mod line;
+mod place;
 mod probe;
 
 pub(crate) use line::{Machine, RAM_BASE, quote};

@@ -60,7 +60,7 @@ pub(crate) fn find(workspace: &Workspace) -> Outcome<Qemu> {
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |time| time.as_nanos());
     let key = key(&[
-        b"1",
+        b"2",
         program.as_os_str().as_encoded_bytes(),
         &modified.to_le_bytes(),
         &metadata.len().to_le_bytes(),
@@ -124,11 +124,14 @@ fn ask(program: &Path) -> Outcome<Qemu> {
             )));
         }
     }
-    if !says(&["-device", "help"])?.contains("\"nvme\"") {
-        return Err(Failure::new(format!(
-            "{name} ({words}) has no device `nvme`: \
-             take another build (Debian: qemu-system-arm) and name it in OCHE_QEMU"
-        )));
+    let devices = says(&["-device", "help"])?;
+    for device in ["nvme", "pci-serial"] {
+        if !devices.contains(&format!("\"{device}\"")) {
+            return Err(Failure::new(format!(
+                "{name} ({words}) has no device `{device}`: \
+                 take another build (Debian: qemu-system-arm) and name it in OCHE_QEMU"
+            )));
+        }
     }
     Ok(Qemu {
         program: program.to_path_buf(),

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use arrayvec::ArrayVec;
 use guest_abi::config::{
-    DartModel, DeviceRoute, Granule, GuestConfig, MAX_VCPUS, MEMORY_UNIT, PciFunction, RunConfig,
+    ConsoleStyle, DartModel, DeviceRoute, Granule, GuestConfig, MAX_DEVICES, MAX_VCPUS,
+    MEMORY_UNIT, RunConfig,
 };
 
 use crate::build::bundle::{self, GuestFiles};
@@ -19,14 +21,8 @@ use crate::workspace::Workspace;
 const LEAST_MEMORY: u64 = 128 << 20;
 /// Far from where any machine has its RAM, so that no guest address is a physical one by chance.
 const RAM_BASE: u64 = 0x8_0000_0000;
-/// Where the disk is on the host's bus, and its stream of the guest's DART.
-const DISK: DeviceRoute = DeviceRoute {
-    function: PciFunction {
-        device: 1,
-        function: 0,
-    },
-    stream: 1,
-};
+/// The disk's stream of the guest's DART.
+const DISK_STREAM: u8 = 1;
 
 /// What nobody can foresee.
 pub(crate) struct Secrets {
@@ -82,6 +78,11 @@ pub(crate) fn check(options: &GuestOptions) -> Outcome<()> {
             options.smp
         )));
     }
+    if options.device.len() >= MAX_DEVICES {
+        return Err(Failure::new(format!(
+            "a guest has at most {MAX_DEVICES} devices, its disk among them: leave out some --device"
+        )));
+    }
     if options.guest == BuiltIn::Payload && (options.kernel.is_some() || options.initrd.is_some()) {
         return Err(Failure::new(
             "--guest payload is a guest of its own: leave out --kernel and --initrd",
@@ -101,10 +102,21 @@ pub(crate) fn check(options: &GuestOptions) -> Outcome<()> {
     Ok(())
 }
 
+/// The disk, and what the options name.
+fn devices(options: &GuestOptions) -> ArrayVec<DeviceRoute, MAX_DEVICES> {
+    let disk = DeviceRoute {
+        function: options.disk_behind.disk(),
+        stream: DISK_STREAM,
+    };
+    let all = [disk].into_iter().chain(options.device.iter().copied());
+    // `check` has refused more.
+    all.take(MAX_DEVICES).collect()
+}
+
 /// What has to be installed to build the guest.
 pub(crate) fn needs(workspace: &Workspace, options: &GuestOptions) -> Outcome<Vec<Need>> {
     match options.guest == BuiltIn::Linux && options.kernel.is_none() {
-        true => kernel_needs(workspace),
+        true => kernel_needs(workspace, &[options.kernel_variant]),
         false => Ok(Vec::new()),
     }
 }
@@ -138,7 +150,7 @@ impl Guest {
             name: "linux",
             kernel: match &options.kernel {
                 Some(own) => own.clone(),
-                None => kernel(workspace)?,
+                None => kernel(workspace, options.kernel_variant)?,
             },
             ramdisk: match built_in_userspace {
                 true => Some(initramfs(workspace)?),
@@ -159,19 +171,23 @@ impl Guest {
         self.built_in_userspace || self.payload
     }
 
-    /// Writes the bundle; its size in bytes.
+    /// Writes the bundle; its size in bytes. `work` are words for the built-in userspace.
     pub(crate) fn write_bundle(
         &self,
         path: &Path,
         options: &GuestOptions,
         secrets: &Secrets,
-        write_check: bool,
+        work: &[String],
     ) -> Outcome<u64> {
-        let arguments = self.arguments(options, secrets, write_check);
+        let arguments = self.arguments(options, secrets, work);
         let run = RunConfig {
             token: &secrets.token,
             shadow: !options.no_shadow,
             reveal: options.reveal,
+            console: match options.console {
+                true => ConsoleStyle::Raw,
+                false => ConsoleStyle::Tagged,
+            },
             reboot: !options.no_reboot,
             interrupts: options.interrupts.map(Into::into),
             guards_out: options.guards_out.as_deref().unwrap_or(""),
@@ -189,7 +205,7 @@ impl Guest {
                 GranuleName::Size16K => Granule::Size16K,
                 GranuleName::Size4K => Granule::Size4K,
             },
-            devices: [DISK].into_iter().collect(),
+            devices: devices(options),
         };
         let files = GuestFiles {
             config,
@@ -200,7 +216,7 @@ impl Guest {
     }
 
     /// The kernel's command line.
-    fn arguments(&self, options: &GuestOptions, secrets: &Secrets, write_check: bool) -> String {
+    fn arguments(&self, options: &GuestOptions, secrets: &Secrets, work: &[String]) -> String {
         let mut words = Vec::new();
         if !self.payload {
             words.push("console=ttyAMA0".to_string());
@@ -210,9 +226,7 @@ impl Guest {
             words.push("panic=-1".to_string());
             words.push(format!("oche.nonce={}", secrets.nonce));
         }
-        if write_check {
-            words.push("oche.write=1".to_string());
-        }
+        words.extend(work.iter().cloned());
         words.extend(options.append.iter().cloned());
         words.join(" ").trim().to_string()
     }

@@ -1,15 +1,16 @@
 //! Starting QEMU, passing its serial line on, and ending it.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::console::Console;
+use super::terminal::{Attach, Terminal, pass_input_on};
+use super::trace::Names;
 use super::verdict::QemuEnd;
 use crate::build::Built;
 use crate::command::{interrupted, which};
@@ -27,33 +28,31 @@ pub(crate) struct Ended {
     pub(crate) console: Console,
 }
 
-/// Runs QEMU to its end, or for at most `limit` seconds.
+/// Runs QEMU to its end, or for at most `limit` seconds. Its serial line is on pipes, so that it leaves
+/// the terminal alone.
 pub(crate) fn start_and_watch(
     qemu: &Qemu,
     arguments: &[String],
     token: &str,
+    names: Names,
     limit: Option<u64>,
+    attach: Attach,
 ) -> Outcome<Ended> {
-    let stdin = std::io::stdin();
-    // QEMU changes the terminal's settings, and does not put them back if it is killed.
-    let terminal = tcgetattr(&stdin).ok();
     let mut command = tied_to_us(qemu);
     command
         .args(arguments)
-        .stdin(if stdin.is_terminal() {
-            Stdio::inherit()
-        } else {
-            Stdio::null()
-        })
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .or_say(format_args!("cannot start {}", qemu.program.display()))?;
+    let terminal = Terminal::take(attach);
+    pass_input_on(child.stdin.take(), attach);
     let output = forward(child.stdout.take());
     let complaints = echo_errors(child.stderr.take());
 
-    let mut console = Console::new(token);
+    let mut console = Console::new(token, names);
     let early = watch(&output, &mut console, limit);
     let status = match early {
         Some(_) => end(&mut child)?,
@@ -64,10 +63,7 @@ pub(crate) fn start_and_watch(
         show(&console.feed(&bytes));
     }
     show(&console.finish());
-    if let Some(settings) = terminal {
-        // The terminal may be gone.
-        let _ = tcsetattr(&stdin, OptionalActions::Now, &settings);
-    }
+    drop(terminal);
     let complaint = complaints.join().unwrap_or_default();
     let by_itself = || match interrupted() {
         // The terminal interrupts QEMU too, which may be the quicker to end.
@@ -194,12 +190,17 @@ pub(crate) fn explain_debugging(oche: &Built, memory: u64) -> Outcome<()> {
 }
 
 /// Where Oche moves its image: to the top of the RAM, at a multiple of 2 MiB.
-fn moved_base(image: &[u8], memory: u64) -> u64 {
-    let size = image
+pub(crate) fn moved_base(image: &[u8], memory: u64) -> u64 {
+    let top = RAM_BASE.saturating_add(memory);
+    top.saturating_sub(image_size(image)) & !((2 << 20) - 1)
+}
+
+/// How much memory an image takes, as its header says (Linux `booting.rst`).
+pub(crate) fn image_size(image: &[u8]) -> u64 {
+    image
         .get(16..24)
         .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, u64::from_le_bytes);
-    RAM_BASE.saturating_add(memory).saturating_sub(size) & !((2 << 20) - 1)
+        .map_or(0, u64::from_le_bytes)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ mod console;
 mod guest;
 mod machine;
 mod table;
+mod terminal;
+mod trace;
 mod verdict;
 
 use std::fs;
@@ -11,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::bench;
 use crate::build::{BareMetal, Product};
-use crate::cli::{GuestOptions, RunOptions};
+use crate::cli::{GuestCheck, GuestOptions, KernelVariant, RunOptions};
+use crate::ctl::socket::Place as ControlSocket;
 use crate::disk;
 use crate::failure::{Failure, OrSay, Outcome, Status};
 use crate::packages::ensure;
@@ -20,6 +24,10 @@ use crate::qemu::{self, Machine, Qemu};
 use crate::workspace::{Scratch, Workspace};
 use guest::{Guest, Secrets};
 use machine::Ended;
+pub(crate) use machine::{image_size, moved_base};
+use terminal::Attach;
+use trace::Names;
+pub(crate) use trace::symbols;
 use verdict::{Evidence, Expected};
 
 /// `oche build`.
@@ -34,7 +42,7 @@ pub(crate) fn build(workspace: &Workspace, options: &GuestOptions) -> Outcome<St
     let oche = crate::build::build(workspace, &bare_metal, product(options))?;
     let guest = Guest::build(workspace, &bare_metal, options)?;
     let bundle = workspace.folder("out")?.join("bundle.cpio");
-    guest.write_bundle(&bundle, options, &Secrets::draw()?, false)?;
+    guest.write_bundle(&bundle, options, &Secrets::draw()?, &[])?;
     println!("image   {}", oche.image.display());
     println!("elf     {}", oche.elf.display());
     println!("bundle  {}", bundle.display());
@@ -68,11 +76,16 @@ pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Outcome<Status
     };
     let secrets = Secrets::draw()?;
     let bundle = folder.join("bundle.cpio");
-    let bundle_size = guest.write_bundle(&bundle, &options.guest, &secrets, options.write_check)?;
+    let bundle_size = guest.write_bundle(&bundle, &options.guest, &secrets, &work(options))?;
     let disk = choose_disk(options, &folder)?;
-    let host_sum = match guest.checks_disk() {
+    let host_sum = match guest.checks_disk() && options.check.reads_whole_disk() {
         true => Some(disk::md5(&disk, &secrets.nonce)?),
         false => None,
+    };
+    let control = ControlSocket::make(&folder)?;
+    let counter = match &options.count {
+        Some(_) => Some(bench::plugin(workspace)?),
+        None => None,
     };
     // Nothing under a name that others use is written from here on.
     drop(lock);
@@ -84,24 +97,43 @@ pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Outcome<Status
         image: &oche.image,
         bundle: &bundle,
         bundle_size,
+        its: !options.no_its,
         disk: &disk,
+        disk_behind: options.guest.disk_behind,
+        control: control.path(),
         wait_for_debugger: options.gdb,
         more: &options.qemu_arg,
     };
-    let arguments = machine.arguments();
+    let mut arguments = machine.arguments();
+    if let (Some(plugin), Some(out)) = (&counter, &options.count) {
+        arguments.extend(bench::words(plugin, &oche, machine.memory(), out)?);
+    }
     if options.print_command {
         println!("{}", command_line(&qemu, &arguments));
+        control.keep();
         return Ok(Status::Good);
     }
     if options.gdb {
         machine::explain_debugging(&oche, machine.memory())?;
     }
-    let limit = if options.gdb {
+    println!(
+        "oche: control: ./oche ctl --socket {} status",
+        qemu::quote(&control.path().display().to_string())
+    );
+    let limit = if options.gdb || options.guest.console {
         None
     } else {
         Some(options.timeout)
     };
-    let ended = machine::start_and_watch(&qemu, &arguments, &secrets.token, limit)?;
+    let attach = match options.guest.console {
+        true => Attach::Raw,
+        false => Attach::Keys,
+    };
+    // The next build of Oche replaces the original.
+    let elf = folder.join("oche.elf");
+    fs::copy(&oche.elf, &elf).or_say(format_args!("cannot copy {}", oche.elf.display()))?;
+    let names = Names::of(elf, workspace.root());
+    let ended = machine::start_and_watch(&qemu, &arguments, &secrets.token, names, limit, attach)?;
     let report = Report {
         ended: &ended,
         expected: match (&host_sum, guest.says_result()) {
@@ -136,10 +168,42 @@ fn check(options: &RunOptions) -> Outcome<()> {
             "--write-check is for the built-in guest: leave out --initrd and --guest payload",
         ));
     }
+    if options.check != GuestCheck::Disk {
+        if !guest::has_built_in_userspace(&options.guest) {
+            return Err(Failure::new(
+                "--check is for the built-in guest: leave out --initrd and --guest payload",
+            ));
+        }
+        if options.write_check {
+            return Err(Failure::new(
+                "--write-check goes with the check of the disk: leave out --check",
+            ));
+        }
+    }
+    if options.guest.kernel_variant == KernelVariant::Pages4K
+        && guest::has_built_in_userspace(&options.guest)
+        && options.check != GuestCheck::Machine
+    {
+        return Err(Failure::new(
+            "the 4k kernel has neither DART nor disk: add --check machine",
+        ));
+    }
     if options.timeout == 0 {
         return Err(Failure::new("--timeout has to be at least 1 second"));
     }
     Ok(())
+}
+
+/// What the built-in userspace is told to do.
+fn work(options: &RunOptions) -> Vec<String> {
+    let mut words = Vec::new();
+    if options.check != GuestCheck::Disk {
+        words.push(format!("oche.check={}", options.check.word()));
+    }
+    if options.write_check {
+        words.push("oche.write=1".to_string());
+    }
+    words
 }
 
 fn product(options: &GuestOptions) -> Product {
@@ -185,6 +249,7 @@ impl Report<'_> {
             end: &self.ended.end,
             summary: console.summary.as_ref(),
             last_words: console.last_words.as_deref(),
+            failure: console.failure.as_ref(),
             guest: &console.guest,
             expected: &self.expected,
             written: self.written,
@@ -198,6 +263,7 @@ impl Report<'_> {
                 "sentence": sentence,
                 "summary": console.summary,
                 "guest": console.guest,
+                "failure": console.failure,
                 "host_md5": self.host_sum,
                 "written": self.written,
                 "command": self.command,

@@ -46,6 +46,13 @@ pub(crate) fn table(summary: &Summary, guest: &GuestWords) -> String {
             s.frames_free_at_start, s.frames_free_at_end, s.frames_total
         ),
     ));
+    if s.out_of_memory != 0 {
+        let times = s.out_of_memory;
+        rows.push((
+            "out of memory",
+            format!("{times} times, for what the guest maps"),
+        ));
+    }
     if s.targets_changed != 0 {
         let changed = s.targets_changed;
         rows.push(("BREACH", format!("{changed} of Oche's frames were changed")));

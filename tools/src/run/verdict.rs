@@ -3,6 +3,7 @@
 use guest_abi::summary::{Outcome as End, Summary};
 
 use super::console::GuestWords;
+use super::trace::OwnFailure;
 use crate::failure::Status;
 
 /// How QEMU ended.
@@ -32,6 +33,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) end: &'a QemuEnd,
     pub(crate) summary: Option<&'a Summary>,
     pub(crate) last_words: Option<&'a str>,
+    /// What Oche said about its own failure.
+    pub(crate) failure: Option<&'a OwnFailure>,
     pub(crate) guest: &'a GuestWords,
     pub(crate) expected: &'a Expected,
     /// Whether what the guest was asked to write is on the disk, if it was asked.
@@ -42,6 +45,8 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn judge(evidence: &Evidence<'_>) -> (Status, String) {
     match evidence.end {
         QemuEnd::Interrupted => return (Status::Interrupted, "interrupted".into()),
+        // Whatever ends QEMU after that: it is what has to be known.
+        _ if evidence.summary.is_none() && evidence.failure.is_some() => {}
         QemuEnd::TimedOut(seconds) => {
             return (
                 Status::TimedOut,
@@ -54,15 +59,11 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> (Status, String) {
         QemuEnd::Exited(_) => {}
     }
     let Some(summary) = evidence.summary else {
-        let words = evidence.last_words.unwrap_or("nothing");
-        return (
-            Status::OcheStopped,
-            format!("Oche ended without a summary; its last words: {words}"),
-        );
+        return without_summary(evidence);
     };
     let reason = summary.reason.as_deref().unwrap_or("it gave no reason");
     match summary.outcome {
-        End::Panicked => return (Status::OcheStopped, format!("Oche failed: {reason}")),
+        End::Panicked => return (Status::OcheFailed, format!("Oche failed: {reason}")),
         End::Stopped => return (Status::OcheStopped, format!("Oche ended the run: {reason}")),
         End::Reset => {
             let sentence = "the guest reset itself instead of powering off (did it panic?)";
@@ -109,6 +110,28 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> (Status, String) {
         Status::Good,
         "the guest powered off by itself, and nothing faulted".into(),
     )
+}
+
+/// Oche is gone before the end of a run.
+fn without_summary(evidence: &Evidence<'_>) -> (Status, String) {
+    if let Some(failure) = evidence.failure {
+        let message = &failure.message;
+        return (Status::OcheFailed, format!("Oche failed: {message}"));
+    }
+    match evidence.last_words {
+        // Bad input that it found before it knew how to write a summary.
+        Some(words) if words.starts_with("error: ") => (
+            Status::OcheStopped,
+            format!("Oche ended without a summary; its last words: {words}"),
+        ),
+        words => (
+            Status::OcheFailed,
+            format!(
+                "Oche was gone without a reason; its last words: {}",
+                words.unwrap_or("nothing")
+            ),
+        ),
+    }
 }
 
 /// What is wrong with what the guest said.
@@ -163,6 +186,7 @@ mod tests {
             end: &end,
             summary,
             last_words: None,
+            failure: None,
             guest,
             expected: &Expected::Checksum("abc".into()),
             written: Some(true),
@@ -189,13 +213,14 @@ mod tests {
             status(Some(&summary), &good_guest(), OVER)
         };
         assert_eq!(with(|s| s.outcome = End::Reset), Status::GuestReset);
-        assert_eq!(with(|s| s.outcome = End::Panicked), Status::OcheStopped);
+        assert_eq!(with(|s| s.outcome = End::Panicked), Status::OcheFailed);
+        assert_eq!(with(|s| s.outcome = End::Stopped), Status::OcheStopped);
         assert_eq!(with(|s| s.faults = 1), Status::Faulted);
         assert_eq!(with(|s| s.faults_lost = 1), Status::Faulted);
         assert_eq!(with(|s| s.targets_changed = 1), Status::OcheStopped);
         assert_eq!(with(|s| s.pages_pinned = 1), Status::Unbalanced);
         assert_eq!(with(|s| s.frames_free_at_end = 1), Status::Unbalanced);
-        assert_eq!(status(None, &guest, OVER), Status::OcheStopped);
+        assert_eq!(status(None, &guest, OVER), Status::OcheFailed);
         let failed = QemuEnd::Exited(Err("no".into()));
         assert_eq!(status(None, &guest, failed), Status::QemuFailed);
         assert_eq!(status(None, &guest, QemuEnd::TimedOut(1)), Status::TimedOut);
@@ -203,6 +228,33 @@ mod tests {
             status(None, &guest, QemuEnd::Interrupted),
             Status::Interrupted
         );
+    }
+
+    #[test]
+    fn oche_without_a_summary_is_judged_by_its_last_words() {
+        let failure = OwnFailure {
+            message: "panicked".into(),
+            trace: Vec::new(),
+        };
+        let judge = |last_words, failure, end| {
+            judge(&Evidence {
+                end: &end,
+                summary: None,
+                last_words,
+                failure,
+                guest: &good_guest(),
+                expected: &Expected::Nothing,
+                written: None,
+            })
+        };
+        let refused = judge(Some("error: no smmu"), None, OVER);
+        assert_eq!(refused.0, Status::OcheStopped);
+        assert!(refused.1.contains("no smmu"));
+        assert_eq!(judge(Some("ready"), None, OVER).0, Status::OcheFailed);
+        for end in [OVER, QemuEnd::TimedOut(1), QemuEnd::Exited(Err("".into()))] {
+            let failed = judge(Some("error: x"), Some(&failure), end);
+            assert_eq!(failed, (Status::OcheFailed, "Oche failed: panicked".into()));
+        }
     }
 
     #[test]
@@ -226,6 +278,7 @@ mod tests {
             end: &OVER,
             summary: Some(&good_summary()),
             last_words: None,
+            failure: None,
             guest: &good_guest(),
             expected: &Expected::Pass,
             written: Some(false),
@@ -244,6 +297,7 @@ mod tests {
                 end: &OVER,
                 summary: Some(&summary),
                 last_words: None,
+                failure: None,
                 guest: &silent,
                 expected: &Expected::Nothing,
                 written: None,

@@ -41,6 +41,12 @@ pub(crate) struct Case {
     /// Files to make.
     #[serde(default)]
     pub(crate) files: Vec<TestFile>,
+    /// What is typed while it runs, in this order.
+    #[serde(default)]
+    pub(crate) input: Vec<Typed>,
+    /// What is called while it runs, in this order.
+    #[serde(default)]
+    pub(crate) meanwhile: Vec<Meanwhile>,
     /// Environment variables; `{folder}` is replaced.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
@@ -50,6 +56,32 @@ pub(crate) struct Case {
     /// Left out unless asked for.
     #[serde(default)]
     pub(crate) long: bool,
+}
+
+/// Something to type.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Typed {
+    /// A regular expression: typed when the output matches it, behind what the one before has matched.
+    pub(crate) after: String,
+    /// The bytes.
+    pub(crate) send: String,
+}
+
+/// A call of `oche` beside the run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Meanwhile {
+    /// A regular expression: called when the output matches it, behind what the one before has matched.
+    pub(crate) after: String,
+    /// The words after `oche`; `{run}` is the folder of the run.
+    pub(crate) args: Vec<String>,
+    /// The exit status that is right.
+    #[serde(default)]
+    pub(crate) status: u8,
+    /// Regular expressions that its output has to match, line by line.
+    #[serde(default)]
+    pub(crate) output: Vec<String>,
 }
 
 /// A file that a case needs.
@@ -181,7 +213,11 @@ mod tests {
             let kebab =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             assert!(case.name.bytes().all(kebab), "{}", case.name);
-            for pattern in case.output.iter().chain(&case.never) {
+            let typed = case.input.iter().map(|typed| &typed.after);
+            let calls = case.meanwhile.iter();
+            let calls = calls.flat_map(|call| call.output.iter().chain([&call.after]));
+            let patterns = case.output.iter().chain(&case.never);
+            for pattern in patterns.chain(typed).chain(calls) {
                 assert!(
                     regex::Regex::new(pattern).is_ok(),
                     "{}: {pattern}",

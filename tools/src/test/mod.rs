@@ -3,8 +3,10 @@
 mod case;
 mod expect;
 mod junit;
+mod meanwhile;
 mod runner;
 mod steps;
+mod typing;
 
 use std::time::{Duration, Instant};
 

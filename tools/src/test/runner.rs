@@ -9,6 +9,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::case::{Case, Contents, TestFile};
+use super::meanwhile::{self, Watcher};
+use super::typing;
+use crate::cli::KernelVariant;
 use crate::command::interrupted;
 use crate::failure::{Failure, OrSay, Outcome};
 use crate::workspace::{Scratch, Workspace};
@@ -56,7 +59,9 @@ fn attempt(workspace: &Workspace, case: &Case, log: &Path) -> Outcome<()> {
     let scratch = Scratch::make(workspace.cache(name))?;
     let folder = scratch.path();
     let kernel = match uses_kernel(case) {
-        true => Some(built(workspace, crate::build::kernel)?),
+        true => Some(built(workspace, |workspace| {
+            crate::build::kernel(workspace, KernelVariant::Pages16K)
+        })?),
         false => None,
     };
     let ramdisk = match names(case, "{ramdisk}") {
@@ -78,21 +83,35 @@ fn attempt(workspace: &Workspace, case: &Case, log: &Path) -> Outcome<()> {
     let report = folder.join("report.json");
     let program = std::env::current_exe().or_say("cannot find this program")?;
     let out = File::create(log).or_say(format_args!("cannot write {}", log.display()))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(&program);
     command
         .args(case.args.iter().map(fill))
         .env("OCHE_ROOT", workspace.root())
         .envs(case.env.iter().map(|(name, value)| (name, fill(value))))
-        .stdin(Stdio::null())
+        .stdin(match case.input.is_empty() {
+            true => Stdio::null(),
+            false => Stdio::piped(),
+        })
         .stderr(out.try_clone().or_say("cannot write the log")?)
         .stdout(out);
     if case.wants_report() {
         command.arg("--json").arg(&report);
     }
-    let status = command.status().or_say("cannot start this program again")?;
+    let mut child = command.spawn().or_say("cannot start this program again")?;
+    let run = meanwhile::Run {
+        program: &program,
+        log,
+        root: workspace.root(),
+        folder: workspace.cache(format!("run-{}", child.id())),
+    };
+    let watcher = Watcher::start(&run, &case.meanwhile);
+    let untyped = typing::run(&mut child, log, &case.input)?;
+    let status = child.wait().or_say("cannot wait for this program")?;
 
     let output = fs::read(log).or_say(format_args!("cannot read {}", log.display()))?;
     let mut problems = judge(case, &String::from_utf8_lossy(&output), status.code());
+    problems.extend(untyped);
+    problems.extend(watcher.finish());
     if case.wants_report() {
         problems.extend(judge_summary(case, &report));
     }

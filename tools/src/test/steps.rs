@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::build::{BareMetal, CLIPPY, FMT, GUARDS_OUT_MARKER, Product, host_cargo, kernel_needs};
+use crate::cli::KernelVariant;
 use crate::command::run_logged;
 use crate::failure::{Failure, OrSay, Outcome};
 use crate::packages::{Need, ensure};
@@ -46,7 +47,7 @@ pub(crate) fn all() -> Vec<Step> {
         step("doc", "the documentation builds without warnings", doc),
         step(
             "build",
-            "images, payload, kernel and ramdisk are built, or are there already",
+            "images, payload, kernels and ramdisk are built, or are there already",
             build,
         ),
         step(
@@ -82,7 +83,7 @@ pub(super) fn needs(workspace: &Workspace, steps: &[&Step], runs: bool) -> Outco
     }
     if builds {
         needs.extend(crate::qemu::needs());
-        needs.extend(kernel_needs(workspace)?);
+        needs.extend(kernel_needs(workspace, &KernelVariant::ALL)?);
     }
     Ok(needs)
 }
@@ -190,7 +191,7 @@ fn build(workspace: &Workspace) -> Outcome<()> {
     for product in [Product::Oche, Product::OcheGuardsOut, Product::Payload] {
         crate::build::build(workspace, &bare_metal, product)?;
     }
-    crate::build::kernel(workspace)?;
+    crate::build::kernels(workspace, &KernelVariant::ALL)?;
     crate::build::initramfs(workspace)?;
     Ok(())
 }

@@ -6,11 +6,12 @@ use hv_core::arch::aarch64::guest::{GuestFrame, Vectors};
 use hv_core::arch::aarch64::{barrier, core as cpu, translate};
 use hv_core::layout::{
     DART_BASE, DART_SIZE, ECAM_BASE, ECAM_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE,
+    UART_BASE, UART_SIZE, V2M_BASE, V2M_SIZE,
 };
-use hv_core::pci::{self, ConfigEffect};
 use hv_core::trap::access::{Abort, Bus, Cause, Fault, Memory, Plan, Situation, plan};
 use hv_core::trap::instruction::Ordering;
 use hv_core::trap::{DataAccess, EXTERNAL_ABORT, Injected, StageTwoCause};
+use hv_core::vgic::v2m;
 
 use super::super::allocator::FRAMES;
 use super::super::guest::Guest;
@@ -23,6 +24,9 @@ enum Device {
     /// Both frames of one vCPU's.
     Redistributor(usize, u64),
     ConfigSpace(u64),
+    Uart(u64),
+    /// The frame for messages, written by a core.
+    Messages(u64),
 }
 
 fn device_at(ipa: Ipa) -> Option<Device> {
@@ -32,6 +36,12 @@ fn device_at(ipa: Ipa) -> Option<Device> {
     }
     if let Some(offset) = inside(ECAM_BASE, ECAM_SIZE) {
         return Some(Device::ConfigSpace(offset));
+    }
+    if let Some(offset) = inside(V2M_BASE, V2M_SIZE) {
+        return Some(Device::Messages(offset));
+    }
+    if let Some(offset) = inside(UART_BASE, UART_SIZE) {
+        return Some(Device::Uart(offset));
     }
     if let Some(offset) = inside(GICD_BASE, GICD_SIZE) {
         return Some(Device::Distributor(offset));
@@ -69,8 +79,11 @@ pub(super) fn data(guest: &Guest, frame: &mut GuestFrame, access: DataAccess, es
     };
     let counter = match device {
         Device::Dart(_) => &guest.counters.dart,
-        Device::Distributor(_) | Device::Redistributor(..) => &guest.counters.gic,
+        Device::Distributor(_) | Device::Redistributor(..) | Device::Messages(_) => {
+            &guest.counters.gic
+        }
         Device::ConfigSpace(_) => &guest.counters.pci,
+        Device::Uart(_) => &guest.counters.uart,
     };
     counter.add();
     answer(guest, frame, &fault, access.ipa);
@@ -199,6 +212,8 @@ fn load(guest: &Guest, device: Device, bytes: u8) -> Option<u64> {
     match device {
         Device::Dart(offset) => guest.dart_load(offset, bytes).ok(),
         Device::ConfigSpace(offset) => Some(guest.bus.lock().read(offset, bytes)),
+        Device::Messages(offset) => guest.messages.map(|_| v2m::read(offset, bytes)),
+        Device::Uart(offset) => Some(guest.uart_load(offset, bytes)),
         Device::Distributor(offset) => Some(guest.distributor_load(offset, bytes)),
         Device::Redistributor(vcpu, offset) => match guest.lpi_frame(vcpu, offset) {
             Some(host) if bytes == 8 => Some(host.read64(offset)),
@@ -212,13 +227,18 @@ fn store(guest: &Guest, device: Device, bytes: u8, value: u64) -> Option<()> {
     match device {
         Device::Dart(offset) => guest.dart_store(offset, bytes, value).ok(),
         Device::ConfigSpace(offset) => {
+            // Under the lock: what two cores ask for reaches the device in the order in which it is remembered.
             let mut bus = guest.bus.lock();
-            match bus.write(offset, bytes, value) {
-                ConfigEffect::None => {}
-                ConfigEffect::SetCommand { function, command } => {
-                    pci::set_command(&guest.config_space, function, command);
-                }
-            }
+            bus.write(offset, bytes, value).apply(&guest.config_space);
+            Some(())
+        }
+        Device::Messages(offset) => {
+            guest.messages?;
+            guest.interrupts(|vgic| vgic.v2m_write(offset, bytes, value));
+            Some(())
+        }
+        Device::Uart(offset) => {
+            guest.uart_store(offset, bytes, value);
             Some(())
         }
         Device::Distributor(offset) => {

@@ -3,8 +3,10 @@
 use dart_virt::iommu::smmuv3::Smmuv3;
 use dart_virt::seams::{Fence, Registers};
 use dart_virt::{Counters, GuestDma, Host, Refused};
-use hv_core::arch::aarch64::barrier;
+use hv_core::Pa;
 use hv_core::arch::aarch64::mmio::Mmio;
+use hv_core::arch::aarch64::{barrier, cache};
+use hv_core::device::Clean;
 
 use super::super::allocator::FRAMES;
 use super::Guest;
@@ -88,5 +90,11 @@ impl Fence for SystemFence {
 
     fn loads(&self) {
         barrier::dsb_sy();
+    }
+}
+
+impl Clean for SystemFence {
+    fn clean(&self, from: Pa, bytes: u64) {
+        cache::clean_and_invalidate(from, bytes);
     }
 }

@@ -2,16 +2,19 @@
 
 use core::sync::atomic::Ordering;
 
+use dart_virt::Counters;
 use guest_abi::summary::{Outcome, Reason, Summary};
 use hv_core::Frame;
 use hv_core::addr::FRAME_SHIFT;
 use hv_core::arch::aarch64::{core as cpu, guest as vcpu};
 use hv_core::ownership::Owner;
-use hv_core::pci;
 use log::{error, info, warn};
 
 use super::super::allocator::FRAMES;
-use super::super::{console, platform};
+use super::super::pci::renew;
+use super::super::sentence::Sentence;
+use super::super::{console, failure, platform};
+use super::load::take_messages;
 use super::{Guest, current, stage2};
 
 /// How often the host IOMMU is asked for its last faults: often enough to empty its queue.
@@ -25,8 +28,9 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Optio
     let run_us =
         cpu::microseconds(cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed)));
     guest.stop();
-    for function in guest.bus.lock().functions() {
-        pci::silence(&guest.config_space, function);
+    guest.bus.lock().silence(&guest.config_space);
+    if let Err(why) = guest.reset_functions() {
+        error!("{why}");
     }
     stage2::empty(guest);
     // What devices were stopped at and nobody asked for is counted too.
@@ -36,14 +40,25 @@ pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Optio
     if let Err(leftover) = guest.with_dma(|dart, host| dart.shutdown(host)) {
         error!("the guest's DMA could not be shut down: {leftover}; its memory stays out of use");
     }
+    if let Err(why) = take_messages(guest.from, guest.messages) {
+        error!("{why}");
+    }
     take_back_memory(guest);
-    report(guest, outcome, reason, run_us)
+    let counted = (guest.dma_counters(), guest.dma.lock().iommu.lost());
+    report(guest, counted, outcome, reason, run_us)
 }
 
 /// How long vCPUs may take to come out when they are called, in microseconds.
 const OUT_WITHIN: u64 = 1_000_000;
 
 impl Guest {
+    /// Brings its functions back to where they were at the start, so that nothing they had begun goes on.
+    pub(super) fn reset_functions(&self) -> Result<(), Sentence> {
+        self.routes
+            .iter()
+            .try_for_each(|route| renew(&self.config_space, &self.found, route.function))
+    }
+
     /// Has every vCPU come out and stay out, the calling one included, and takes the guest off the machine's lines.
     pub(super) fn stop(&self) {
         if let Some(vcpu) = self.own_vcpu() {
@@ -82,23 +97,36 @@ fn take_back_memory(guest: &Guest) {
     }
 }
 
-/// Ends the run after a mistake of Oche's own, touching as little as possible.
+/// Stops the guest after a failure of Oche's own: a vCPU that comes out stays out, and there is no memory to run in.
+pub(in crate::el2) fn forsake() {
+    if let Some(guest) = current() {
+        guest.ending.store(true, Ordering::Release);
+        stage2::revoke(guest);
+    }
+}
+
+/// Ends the run after a failure of Oche's own, touching as little as possible.
 pub(in crate::el2) fn give_up(outcome: Outcome, reason: Reason) -> ! {
     match current() {
         Some(guest) => {
-            guest.ending.store(true, Ordering::Release);
             let elapsed = cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed));
-            // Whoever holds these locks may be the core that is giving up.
-            // SAFETY: nothing but the report follows, and it only reads.
-            unsafe { guest.dma.force_unlock() };
-            report(guest, outcome, Some(reason), cpu::microseconds(elapsed))
+            let counted = failure::reach(&guest.dma)
+                .map(|dma| (dma.dart.counters(), dma.iommu.lost()))
+                .unwrap_or_default();
+            let run_us = cpu::microseconds(elapsed);
+            report(guest, counted, outcome, Some(reason), run_us)
         }
         None => platform::current().power_off(),
     }
 }
 
-fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) -> ! {
-    let dma = guest.dma_counters();
+fn report(
+    guest: &Guest,
+    (dma, lost): (Counters, u64),
+    outcome: Outcome,
+    reason: Option<Reason>,
+    run_us: u64,
+) -> ! {
     let userspace = guest.userspace.load(Ordering::Relaxed);
     let summary = Summary {
         outcome,
@@ -116,10 +144,11 @@ fn report(guest: &Guest, outcome: Outcome, reason: Option<Reason>, run_us: u64) 
         tables: dma.tables,
         tables_peak: dma.tables_peak,
         tables_refused: dma.tables_refused,
+        out_of_memory: dma.out_of_memory,
         faults: dma.faults,
         faults_unshown: dma.faults_unshown,
         faults_stray: dma.faults_stray,
-        faults_lost: guest.dma.lock().iommu.lost(),
+        faults_lost: lost,
         targets_changed: guest.targets_changed(),
         frames_total: FRAMES.total(),
         frames_free_at_start: guest.frames_free_at_start,

@@ -1,12 +1,13 @@
 //! What lies in the guest's RAM when it starts.
 
 use arrayvec::ArrayVec;
-use boot::guest_tree::{self, GuestPlan, Target};
+use boot::guest_tree::{self, GuestFunction, GuestPlan, Target};
 use boot::image::ImageHeader;
+use boot::machine::Interrupt;
 use boot::placement::{Placement, place};
 use guest_abi::config;
 use hv_core::arch::aarch64::{cache, memory};
-use hv_core::pci::Function;
+use hv_core::pci::VirtualBus;
 
 use super::super::sentence::{Sentence, sentence};
 use super::GuestRam;
@@ -18,6 +19,8 @@ pub(super) fn fill_ram(
     from: &Ingredients,
     ram: GuestRam,
     routes: &[Route],
+    bus: &VirtualBus,
+    messages: bool,
     targets: &[Target<'_>],
     restarts: u64,
 ) -> Result<Placement, Sentence> {
@@ -28,9 +31,18 @@ pub(super) fn fill_ram(
     let ramdisk_length = files.ramdisk.map(|ramdisk| ramdisk.len() as u64);
     let placement = place(ram.base(), ram.host().size(), &header, ramdisk_length)
         .map_err(|error| sentence!("guest {name}: {error}"))?;
-    let streams: ArrayVec<(Function, u8), { config::MAX_DEVICES }> = routes
+    let functions: ArrayVec<GuestFunction, { config::MAX_DEVICES }> = routes
         .iter()
-        .map(|route| (route.function, route.stream))
+        .filter_map(|route| {
+            Some(GuestFunction {
+                function: bus.guest_address(route.function)?,
+                stream: route.stream,
+                wire: route.wire.map(|wire| {
+                    let line = Interrupt::of_guest(wire.line.intid, wire.line.machine.trigger());
+                    (wire.pin, line)
+                }),
+            })
+        })
         .collect();
     let tree = guest_tree::build(
         from.tree,
@@ -40,7 +52,8 @@ pub(super) fn fill_ram(
             vcpus: usize::from(config.vcpus),
             bootargs: config.arguments,
             ramdisk: placement.ramdisk,
-            streams: &streams,
+            functions: &functions,
+            messages,
             targets,
             restarts,
         },

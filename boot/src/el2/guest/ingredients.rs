@@ -1,7 +1,7 @@
 //! What a guest is made from.
 
 use arrayvec::ArrayVec;
-use boot::machine::Machine;
+use boot::machine::{Interrupt, Machine};
 use boot::range::PaRange;
 use guest_abi::bundle;
 use guest_abi::config::{self, GuestConfig, RunConfig};
@@ -26,12 +26,33 @@ pub(in crate::el2) struct Ingredients {
 /// The guest's PCI functions.
 pub(in crate::el2) type Routes = ArrayVec<Route, { config::MAX_DEVICES }>;
 
-/// INTIDs of the machine's lines that feed the guest: two timers, four pins, the serial line.
-pub(in crate::el2) type Lines = ArrayVec<u32, 7>;
+/// A line of the machine that feeds the guest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::el2) struct ForwardedLine {
+    /// The machine's.
+    pub(super) machine: Interrupt,
+    /// The INTID by which the guest knows it.
+    pub(super) intid: u32,
+}
+
+/// A pin of a PCI function.
+#[derive(Clone, Copy)]
+pub(in crate::el2) struct Wire {
+    /// 1 to 4 for INTA to INTD.
+    pub(super) pin: u8,
+    /// What pulling it comes to.
+    pub(super) line: ForwardedLine,
+}
+
+/// The machine's lines that feed the guest: two timers, four pins.
+pub(in crate::el2) type Lines = ArrayVec<ForwardedLine, 6>;
 
 /// One of the guest's PCI functions: the stream of its DART, and the host IOMMU's.
 pub(in crate::el2) struct Route {
+    /// Where the machine has it.
     pub(super) function: Function,
+    /// The pin that it pulls.
+    pub(super) wire: Option<Wire>,
     pub(super) stream: u8,
     pub(super) host: u32,
 }

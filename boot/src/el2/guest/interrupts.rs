@@ -6,21 +6,28 @@ use core::sync::atomic::Ordering;
 use guest_abi::config::Delivery;
 use hv_core::arch::aarch64::gic::{self, read_list, write_list};
 use hv_core::arch::aarch64::{core as cpu, guest as vcpu};
+use hv_core::layout::{DART_INTID, GICR_FRAME};
 use hv_core::psci::MAX_VCPUS;
-use hv_core::vgic::lr::HCR_EN;
+use hv_core::vgic::lr::{EOI_COUNT, HCR_EN, eoi_count};
 use hv_core::vgic::{
-    Changes, DirTrap, IccRegister, Line, LineChange, Linking, MAX_LIST_REGISTERS, Platform,
-    VcpuSet, Vgic,
+    DirTrap, IccRegister, Line, LineChange, Linking, MAX_LIST_REGISTERS, Platform, VcpuSet, Vgic,
+    Written,
 };
 use log::error;
+use spin::MutexGuard;
 
 use super::super::cores::{self, Core};
 use super::super::interrupts::host;
+use super::super::messages::messages;
 use super::Guest;
 
 /// How long one vCPU waits for others to tell what they have in their list registers, in microseconds. They are called
 /// to EL2 for it, where nothing takes as long as this.
 const SETTLED_WITHIN: u64 = 500_000;
+
+fn has_passed(since: u64) -> bool {
+    cpu::microseconds(cpu::ticks().saturating_sub(since)) > SETTLED_WITHIN
+}
 
 /// `ICH_HCR_EL2`: every access of the guest to its CPU interface traps (`TC`, `TALL0`, `TALL1`).
 const TRAP_ALL: u64 = (1 << 10) | (1 << 11) | (1 << 12);
@@ -40,9 +47,13 @@ pub(super) fn vgic(affinities: &[u64], delivery: Delivery) -> Vgic {
 
 /// The calling core's vCPU looks at its interrupts again: somebody has changed them, or a list register asks.
 pub(in crate::el2) fn attend(core: &'static Core) {
-    if let Some((guest, _)) = core.running() {
-        guest.interrupts(|_| Changes::default());
+    let Some((guest, vcpu)) = core.running() else {
+        return;
+    };
+    if guest.settling.load(Ordering::SeqCst) != 0 {
+        guest.stand_back(vcpu);
     }
+    guest.interrupts(|_| {});
 }
 
 /// The machine's interrupt `intid`, which a guest knows as `virtual_intid`, was taken on `core` and is active there.
@@ -57,17 +68,48 @@ pub(in crate::el2) fn physical(core: &'static Core, intid: u32, virtual_intid: u
     let Some(guest) = guest else {
         return gic::deactivate(intid); // a core without a vCPU has no use for a timer
     };
-    if guest.delivery != Delivery::Hardware {
-        // Masked by a line change that follows, before the line can come again: nothing else comes to this core now.
-        guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
-        return gic::deactivate(intid);
+    if let Some((_, vcpu)) = running
+        && guest.quick(vcpu, |vgic, empty, room| {
+            vgic.quick_physical(vcpu, virtual_intid, empty, room)
+        })
+    {
+        return;
     }
     guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
+    if guest.delivery != Delivery::Hardware {
+        // Masked by a line change just now: it cannot come again before that is taken back.
+        gic::deactivate(intid);
+    }
 }
 
-/// A message (LPI) has come.
-pub(in crate::el2) fn message(_core: &'static Core, intid: u32) {
-    error!("message {intid} is for nobody");
+/// A message (LPI) has come to `core`. It has no active state: nothing is owed to the machine's GIC.
+pub(in crate::el2) fn message(core: &'static Core, lpi: u32) {
+    // One that nobody wants comes from a device that was taken away meanwhile.
+    let Some((messages, routed)) = messages().and_then(|all| Some((all, all.route(lpi)?))) else {
+        return;
+    };
+    let guest = super::current().filter(|guest| guest.id == routed.guest);
+    let Some(guest) = guest else {
+        return;
+    };
+    if let Some(vcpu) = guest.own_vcpu()
+        && guest.quick(vcpu, |vgic, empty, room| {
+            vgic.quick_pulse(vcpu, routed.event, empty, room)
+        })
+    {
+        return;
+    }
+    let mut elsewhere = VcpuSet::EMPTY;
+    guest.source(|vgic, _| {
+        vgic.pulse(0, routed.event);
+        elsewhere = vgic.changes().kick;
+    });
+    if let Some(target) = elsewhere.iter().next().map(|vcpu| guest.core_of(vcpu))
+        && target != core.index()
+    {
+        // From now on it comes where the guest takes it.
+        messages.retarget(lpi, target);
+    }
 }
 
 /// The host's IOMMU has stopped something: whoever's it was is told by its DART.
@@ -89,7 +131,7 @@ impl Guest {
             // Asked again under the GIC's lock: what is told last is what is so.
             let level = self.dma.lock().dart.interrupt();
             self.dart_line.store(level, Ordering::Release);
-            vgic.raise(0, self.dart_intid, level)
+            vgic.raise(0, DART_INTID, level)
         });
     }
 
@@ -100,14 +142,36 @@ impl Guest {
     }
 
     /// A source of interrupts has changed. `work` gets the vCPU whose private interrupts are meant.
-    pub(in crate::el2) fn source(&self, work: impl FnOnce(&mut Vgic, usize) -> Changes) {
+    pub(in crate::el2) fn source(&self, work: impl FnOnce(&mut Vgic, usize)) {
         let vcpu = self.own_vcpu().unwrap_or(0);
         self.interrupts(|vgic| work(vgic, vcpu));
     }
 
+    /// The short way of an interrupt into a list register of the calling core, `vcpu`, if there is one.
+    fn quick(
+        &self,
+        vcpu: usize,
+        work: impl FnOnce(&mut Vgic, u32, usize) -> Option<Written>,
+    ) -> bool {
+        if self.delivery == Delivery::Trapped {
+            return false;
+        }
+        let mut vgic = self.vgic.lock();
+        let Some(written) = work(&mut vgic, gic::empty_lists(), self.list_registers) else {
+            return false;
+        };
+        write_list(written.index, written.word);
+        if let Some(used) = self.lists_used.get(vcpu)
+            && used.load(Ordering::Relaxed) <= written.index
+        {
+            used.store(written.index.saturating_add(1), Ordering::Relaxed);
+        }
+        true
+    }
+
     /// Does something with the guest's GIC: what the calling core's list registers know goes in first, and what
     /// follows from it reaches them, the machine's lines, and other vCPUs.
-    pub(in crate::el2) fn interrupts(&self, work: impl FnOnce(&mut Vgic) -> Changes) {
+    pub(in crate::el2) fn interrupts(&self, work: impl FnOnce(&mut Vgic)) {
         self.settled(|_| VcpuSet::EMPTY, work);
     }
 
@@ -115,27 +179,27 @@ impl Guest {
     pub(in crate::el2) fn settled(
         &self,
         stale: impl Fn(&Vgic) -> VcpuSet,
-        work: impl FnOnce(&mut Vgic) -> Changes,
+        work: impl FnOnce(&mut Vgic),
     ) {
         let own = self.own_vcpu();
         let mut vgic = self.vgic.lock();
         let mut kick = VcpuSet::EMPTY;
         if let Some(vcpu) = own {
-            let changes = self.take_lists(&mut vgic, vcpu);
-            self.carry_out(&changes, &mut kick);
+            self.take_lists(&mut vgic, vcpu);
+            self.carry_out(&mut vgic, &mut kick);
         }
-        let mut waits = stale(&vgic);
-        if !waits.is_empty() {
+        let waits = stale(&vgic);
+        let settling = !waits.is_empty();
+        if settling {
             drop(vgic);
-            self.wait_for(waits, &stale);
-            vgic = self.vgic.lock();
-            waits = stale(&vgic);
-            if !waits.is_empty() {
-                error!("a vCPU did not tell what is in its list registers in time");
-            }
+            self.settling.fetch_add(1, Ordering::SeqCst);
+            vgic = self.wait_for(waits, &stale);
         }
-        let changes = work(&mut vgic);
-        self.carry_out(&changes, &mut kick);
+        work(&mut vgic);
+        if settling {
+            self.settling.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.carry_out(&mut vgic, &mut kick);
         if let Some(vcpu) = own {
             self.put_lists(&mut vgic, vcpu);
             kick.remove(vcpu);
@@ -144,21 +208,45 @@ impl Guest {
         self.kick(kick);
     }
 
-    fn wait_for(&self, waits: VcpuSet, stale: &impl Fn(&Vgic) -> VcpuSet) {
+    /// Calls these vCPUs until none of them knows better than the GIC's state. They stand back until the caller has done
+    /// what it waited for; the caller's own list registers have been taken back, so that two may wait for each other.
+    fn wait_for(&self, waits: VcpuSet, stale: &impl Fn(&Vgic) -> VcpuSet) -> MutexGuard<'_, Vgic> {
         self.kick(waits);
         let since = cpu::ticks();
-        while cpu::microseconds(cpu::ticks().saturating_sub(since)) < SETTLED_WITHIN {
-            if stale(&self.vgic.lock()).is_empty() {
-                return;
+        loop {
+            let vgic = self.vgic.lock();
+            if stale(&vgic).is_empty() {
+                return vgic;
             }
+            if has_passed(since) {
+                error!("a vCPU did not tell what is in its list registers in time");
+                return vgic;
+            }
+            drop(vgic);
+            core::hint::spin_loop();
+        }
+    }
+
+    /// What the list registers of the calling core, `vcpu`, know goes into the GIC's state and stays there until nobody
+    /// waits for it any more.
+    fn stand_back(&self, vcpu: usize) {
+        let mut kick = VcpuSet::EMPTY;
+        {
+            let mut vgic = self.vgic.lock();
+            self.take_lists(&mut vgic, vcpu);
+            self.carry_out(&mut vgic, &mut kick);
+        }
+        self.kick(kick);
+        let since = cpu::ticks();
+        while self.settling.load(Ordering::SeqCst) != 0 && !has_passed(since) {
             core::hint::spin_loop();
         }
     }
 
     /// What is in this core's list registers goes back into the GIC.
-    fn take_lists(&self, vgic: &mut Vgic, vcpu: usize) -> Changes {
+    fn take_lists(&self, vgic: &mut Vgic, vcpu: usize) {
         if self.delivery == Delivery::Trapped {
-            return Changes::default();
+            return;
         }
         let used = self.lists_used[vcpu].load(Ordering::Relaxed);
         let mut lists = [0; MAX_LIST_REGISTERS];
@@ -166,7 +254,19 @@ impl Guest {
         for (n, list) in lists.iter_mut().enumerate() {
             *list = read_list(n);
         }
-        vgic.store(vcpu, lists, gic::control())
+        let mut control = gic::control();
+        if eoi_count(control) != 0 {
+            let counted = control;
+            control &= !EOI_COUNT;
+            // Counted once, whoever takes the list registers next.
+            gic::set_control(control);
+            // While priority drop and deactivation are two steps the second one traps, and is all that counts; some
+            // versions of QEMU count the first one too.
+            if !gic::guest_splits_ends() {
+                control = counted;
+            }
+        }
+        vgic.store(vcpu, lists, control);
     }
 
     /// What the vCPU is to see now goes into this core's list registers, or, where it has none, on its interrupt line.
@@ -186,13 +286,18 @@ impl Guest {
 
     /// Lines of the machine, in order; and who is to be called is added to `kick`. The GIC's lock is held, so that
     /// two changes of one line do not pass each other.
-    fn carry_out(&self, changes: &Changes, kick: &mut VcpuSet) {
+    fn carry_out(&self, vgic: &mut Vgic, kick: &mut VcpuSet) {
+        let changes = vgic.changes();
+        if changes.kick.is_empty() && changes.lines().is_empty() {
+            return;
+        }
         for line in changes.lines() {
             self.change_line(line);
         }
         for vcpu in changes.kick.iter() {
             kick.insert(vcpu);
         }
+        vgic.carried_out();
     }
 
     fn change_line(&self, line: &Line) {
@@ -250,7 +355,6 @@ impl Guest {
         self.cores.lock().started(vcpu);
         self.interrupts(|vgic| {
             vgic.reset_interface(vcpu);
-            Changes::default()
         });
     }
 
@@ -270,8 +374,8 @@ impl Guest {
         let mut kick = VcpuSet::EMPTY;
         {
             let mut vgic = self.vgic.lock();
-            let changes = self.take_lists(&mut vgic, vcpu);
-            self.carry_out(&changes, &mut kick);
+            self.take_lists(&mut vgic, vcpu);
+            self.carry_out(&mut vgic, &mut kick);
         }
         self.lists_used[vcpu].store(0, Ordering::Relaxed);
         gic::reset_virtual_interface();
@@ -286,7 +390,6 @@ impl Guest {
         match (write, register) {
             (None, _) => self.interrupts(|vgic| {
                 answer = vgic.icc_read(vcpu, register);
-                Changes::default()
             }),
             (Some(value), IccRegister::Sgi1r) => {
                 self.interrupts(|vgic| vgic.send_sgi(vcpu, value));
@@ -302,17 +405,31 @@ impl Guest {
                 }
                 answer = Some(0);
             }
-            (Some(value), _) => {
-                self.interrupts(|vgic| match vgic.icc_write(vcpu, register, value) {
-                    Some(changes) => {
-                        answer = Some(0);
-                        changes
-                    }
-                    None => Changes::default(),
-                })
-            }
+            (Some(value), _) => self.interrupts(|vgic| {
+                answer = vgic.icc_write(vcpu, register, value).map(|()| 0);
+            }),
         }
         answer
+    }
+
+    /// What a read of pending state (`ISPENDR`, `ICPENDR`) at `offset` sees of forwarded lines that the machine's GIC holds
+    /// back: their wires. Private lines are those of `vcpu`; word 0 of the distributor is nobody's.
+    fn pending_at_host(&self, vcpu: usize, offset: u64, bytes: u8) -> u64 {
+        const PENDING: core::ops::Range<u64> = 0x200..0x300;
+        let (Some(gic), true) = (host(), bytes == 4 && PENDING.contains(&offset)) else {
+            return 0;
+        };
+        let first = (offset & 0x7f) * 8;
+        self.lines
+            .iter()
+            .filter_map(|line| {
+                let bit = u64::from(line.intid)
+                    .checked_sub(first)
+                    .filter(|bit| *bit < 32)?;
+                let pends = gic.is_pending(self.core_of(vcpu), line.machine.intid());
+                pends.then_some(1 << bit)
+            })
+            .fold(0, |bits: u64, bit: u64| bits | bit)
     }
 
     /// A trapped load from the distributor.
@@ -322,10 +439,9 @@ impl Guest {
             |vgic| vgic.distributor_stale(offset, bytes),
             |vgic| {
                 value = vgic.distributor_read(offset, bytes);
-                Changes::default()
             },
         );
-        value
+        value | self.pending_at_host(0, offset, bytes)
     }
 
     /// A trapped store to it.
@@ -343,10 +459,10 @@ impl Guest {
             |vgic| vgic.redistributor_stale(vcpu, offset, bytes),
             |vgic| {
                 value = vgic.redistributor_read(vcpu, offset, bytes);
-                Changes::default()
             },
         );
-        value
+        let private = offset.checked_sub(GICR_FRAME);
+        value | private.map_or(0, |offset| self.pending_at_host(vcpu, offset, bytes))
     }
 
     /// A trapped store to it.

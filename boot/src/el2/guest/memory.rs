@@ -4,6 +4,7 @@ use boot::range::PaRange;
 use dart_virt::seams::{GuestMemory, NotRam};
 use hv_core::addr::{FRAME_SHIFT, FRAME_WORDS};
 use hv_core::arch::aarch64::memory;
+use hv_core::layout::V2M_BASE;
 use hv_core::{Frame, Ipa, Pa};
 
 #[cfg(feature = "guards-out")]
@@ -14,12 +15,23 @@ use {super::super::allocator::FRAMES, hv_core::frames::Frames};
 pub(in crate::el2) struct GuestRam {
     base: Ipa,
     host: PaRange,
+    /// What the frame for messages leads to.
+    doorbell: Option<Frame>,
 }
 
 impl GuestRam {
     /// RAM at `base`, which is `host`.
     pub(in crate::el2) const fn new(base: Ipa, host: PaRange) -> Self {
-        Self { base, host }
+        Self {
+            base,
+            host,
+            doorbell: None,
+        }
+    }
+
+    /// The same with a frame for messages, which leads to this doorbell of the machine.
+    pub(in crate::el2) const fn with_doorbell(self, doorbell: Option<Frame>) -> Self {
+        Self { doorbell, ..self }
     }
 
     /// Where it is in the machine.
@@ -54,6 +66,10 @@ impl GuestMemory for GuestRam {
     fn frame_of(&self, at: Ipa) -> Option<Frame> {
         self.host_address(at.frame_base(), 1 << FRAME_SHIFT)
             .map(Frame::containing)
+    }
+
+    fn doorbell_at(&self, at: Ipa) -> Option<Frame> {
+        self.doorbell.filter(|_| at.frame_base() == V2M_BASE)
     }
 
     fn load_u64(&self, at: Ipa) -> Result<u64, NotRam> {

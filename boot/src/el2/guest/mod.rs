@@ -12,6 +12,7 @@ mod memory;
 mod restart;
 mod reveal;
 mod stage2;
+mod uart;
 
 use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
 use hv_core::ownership::{GuestId, Ownership};
-use hv_core::pci::VirtualBus;
+use hv_core::pci::{self, VirtualBus};
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::Stage2;
 use hv_core::table::Table;
@@ -31,12 +32,13 @@ use spin::{Mutex, Once};
 
 use super::cores;
 use super::interrupts::host;
+use super::messages::Messages;
 use super::pci::Ecam;
 use super::platform::Platform;
 
 pub(super) use self::counters::Counters;
-pub(super) use self::dma::Dma;
-pub(super) use self::end::{end, give_up};
+pub(super) use self::dma::{Dma, SystemFence};
+pub(super) use self::end::{end, forsake, give_up};
 pub(super) use self::ingredients::Ingredients;
 use self::ingredients::{Lines, Routes};
 pub(super) use self::interrupts::{attend, faults, message, physical};
@@ -46,6 +48,7 @@ pub(super) use self::restart::restart;
 pub(super) use self::reveal::Canaries;
 use self::reveal::Targets;
 pub(super) use self::stage2::StageTwoTlb;
+use self::uart::GuestUart;
 
 /// One guest. Fields behind a lock are changed by traps of any of its vCPUs; no trap holds two of the locks at once.
 pub(super) struct Guest {
@@ -69,13 +72,15 @@ pub(super) struct Guest {
     pub(super) list_registers: usize,
     /// Of these, how many are in use on the core of each vCPU.
     pub(super) lists_used: [AtomicUsize; MAX_VCPUS],
+    /// How many vCPUs wait for what others have in their list registers.
+    pub(super) settling: AtomicUsize,
     /// vCPUs that run on their cores, a bit each.
     pub(super) inside: AtomicUsize,
     /// Ticks of the physical counter at which the guest's virtual one was 0.
     pub(super) counter_offset: AtomicU64,
     /// The level of the DART's interrupt that the GIC knows of.
     pub(super) dart_line: AtomicBool,
-    pub(super) dart_intid: u32,
+    pub(super) uart: GuestUart,
     pub(super) bus: Mutex<VirtualBus>,
     pub(super) config_space: Ecam,
     pub(super) dma: Mutex<Dma>,
@@ -99,8 +104,12 @@ pub(super) struct Guest {
     pub(super) from: &'static Ingredients,
     pub(super) routes: Routes,
     pub(super) lines: Lines,
+    /// The ITS that its functions' messages go through.
+    pub(super) messages: Option<&'static Messages>,
     /// Its PCI bus as it first saw it.
     pub(super) fresh_bus: VirtualBus,
+    /// What is on the machine's buses.
+    pub(super) found: pci::Bus,
     pub(super) targets: Targets,
     /// How often it was started anew.
     pub(super) restarts: AtomicU64,

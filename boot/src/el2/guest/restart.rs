@@ -4,7 +4,6 @@ use core::sync::atomic::Ordering;
 
 use dart_virt::GuestDma;
 use guest_abi::summary::{Outcome, reason};
-use hv_core::pci;
 use hv_core::psci::Cores;
 use log::info;
 
@@ -12,7 +11,7 @@ use super::super::cores;
 use super::super::sentence::{Sentence, sentence};
 use super::files::fill_ram;
 use super::interrupts::vgic;
-use super::load::{assign, forward};
+use super::load::{assign, forward, give_messages, take_messages};
 use super::{Guest, end};
 
 /// Starts the guest anew, from whichever core; this core waits for orders then. A guest that cannot be is ended.
@@ -33,17 +32,21 @@ pub(in crate::el2) fn restart(guest: &'static Guest) -> ! {
 
 /// No vCPU runs.
 fn renew(guest: &'static Guest) -> Result<(), Sentence> {
-    for function in guest.bus.lock().functions() {
-        pci::silence(&guest.config_space, function);
-    }
+    guest.bus.lock().silence(&guest.config_space);
     *guest.bus.lock() = guest.fresh_bus.clone();
     guest.with_dma(|dart, host| {
         dart.drain_faults(host);
         dart.shutdown(host)
-            .map_err(|leftover| sentence!("its DMA could not be shut down: {leftover}"))?;
+            .map_err(|leftover| sentence!("its DMA could not be shut down: {leftover}"))
+    })?;
+    guest.reset_functions()?;
+    take_messages(guest.from, guest.messages)?;
+    give_messages(guest.from, guest.messages, &guest.routes)?;
+    guest.with_dma(|dart, host| {
         *dart = GuestDma::renewed(host, dart).map_err(|error| sentence!("{error}"))?;
         assign(dart, host, &guest.routes)
     })?;
+    guest.uart_reset();
     let mut fresh = vgic(&guest.affinities, guest.delivery);
     forward(&mut fresh, guest.affinities.len(), &guest.lines);
     *guest.vgic.lock() = fresh;
@@ -61,6 +64,8 @@ fn renew(guest: &'static Guest) -> Result<(), Sentence> {
         guest.from,
         guest.ram,
         &guest.routes,
+        &guest.fresh_bus,
+        guest.messages.is_some(),
         &guest.targets,
         restarts,
     )?;

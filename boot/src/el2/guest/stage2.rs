@@ -2,15 +2,17 @@
 
 use boot::machine::Machine;
 use boot::range::PaRange;
+use hv_core::addr::FRAME_WORDS;
 use hv_core::arch::aarch64::tlb;
-use hv_core::layout::{UART_BASE, UART_SIZE};
+use hv_core::frames::Frames;
 use hv_core::pci::VirtualBus;
 use hv_core::stage2::{Stage2, Stage2Attributes};
 use hv_core::table::{Run, Table, Tlb};
-use hv_core::{Ipa, Pa};
+use hv_core::{Frame, Ipa, Pa};
 use log::error;
 
 use super::super::allocator::FRAMES;
+use super::super::failure;
 use super::super::sentence::{Sentence, sentence};
 use super::{Guest, GuestRam};
 
@@ -77,7 +79,6 @@ pub(super) fn map_devices(
                 sentence!("the device at {output} could not be mapped for the guest: {error:?}")
             })
     };
-    map(UART_BASE, machine.console.registers.start(), UART_SIZE)?;
     bus.windows()
         .try_for_each(|window| map(window.ipa, window.pa, window.size))
 }
@@ -98,6 +99,24 @@ pub(super) fn empty(guest: &Guest) {
     if cleared.is_err() || table.sweep(&FRAMES, 0, size, |_| {}).is_err() {
         error!("the guest's stage 2 could not be emptied");
     }
+}
+
+/// Takes all memory from the guest at once, when Oche has failed: no lock is waited for long, no table is freed. Its cores
+/// come out at the next thing they touch.
+pub(super) fn revoke(guest: &Guest) {
+    let Some(table) = failure::reach(&guest.stage2) else {
+        return error!("the guest's stage 2 is still in use");
+    };
+    let root = table.root().number();
+    for word in 0..table.geometry().entries(0) {
+        let (frame, index) = (word / FRAME_WORDS, word % FRAME_WORDS);
+        FRAMES.store(
+            Frame::from_number(root.saturating_add(frame as u64)),
+            index,
+            0,
+        );
+    }
+    tlb::invalidate_guest();
 }
 
 /// Drops stage-2 translations of the guest whose stage 2 this core has loaded.

@@ -16,6 +16,8 @@ pub(in crate::el2) enum Feed {
     Maintenance,
     /// EL2's timer.
     Tick,
+    /// Somebody types.
+    Console,
     /// The host's IOMMU has stopped something.
     Iommu,
     /// It is an interrupt of the guest, which knows it by this INTID.
@@ -31,6 +33,7 @@ impl Feed {
             Self::Kick => 1,
             Self::Maintenance => 2,
             Self::Tick => 3,
+            Self::Console => 4,
             Self::Iommu => 5,
             Self::Guest(intid) => TAG | (intid & 0xffff),
         }
@@ -41,6 +44,7 @@ impl Feed {
             1 => Self::Kick,
             2 => Self::Maintenance,
             3 => Self::Tick,
+            4 => Self::Console,
             5 => Self::Iommu,
             word if word & TAG != 0 => Self::Guest(word & 0xffff),
             _ => Self::Nobody,

@@ -26,8 +26,10 @@ pub(super) const LINES: usize = 1020;
 /// and 12.11).
 mod offset {
     pub(super) const CTLR: u64 = 0;
+    pub(super) const TYPER: u64 = 4;
     pub(super) const ISENABLER: u64 = 0x100;
     pub(super) const ICENABLER: u64 = 0x180;
+    pub(super) const ISPENDR: u64 = 0x200;
     pub(super) const ICACTIVER: u64 = 0x380;
     pub(super) const IROUTER: u64 = 0x6000;
     pub(super) const SGI_BASE: u64 = 0x1_0000;
@@ -171,6 +173,14 @@ impl HostGic {
         self.mark(core, intid, offset::ICACTIVER);
     }
 
+    /// Does a line want something, let through or not?
+    pub(in crate::el2) fn is_pending(&self, core: usize, intid: u32) -> bool {
+        self.place(core, intid)
+            .is_some_and(|(frame, base, word, bit)| {
+                frame.read32(base + offset::ISPENDR + 4 * word) & bit != 0
+            })
+    }
+
     /// Takes a shared line on `core` from now on.
     pub(in crate::el2) fn route(&self, core: usize, intid: u32) {
         if let (32..1020, Some(affinity)) = (intid, self.affinities.get(core)) {
@@ -199,6 +209,11 @@ impl HostGic {
         if let Some(affinity) = self.affinities.get(core) {
             gic::send(self.kick, KICK, *affinity);
         }
+    }
+
+    /// `GICD_TYPER`.
+    pub(in crate::el2) fn typer(&self) -> u32 {
+        self.distributor.read32(offset::TYPER)
     }
 
     /// The frames of `core`'s redistributor.

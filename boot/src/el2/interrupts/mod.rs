@@ -11,8 +11,8 @@ use log::warn;
 pub(in crate::el2) use self::feed::{Feed, set as set_feed};
 pub(in crate::el2) use self::host::host;
 use super::cores::{self, Core};
-use super::guest;
 use super::sentence::{Sentence, sentence};
+use super::{console, control, guest};
 
 /// Interrupts that are taken in one exit; more of them make another one.
 const INTERRUPTS_PER_EXIT: usize = 8;
@@ -27,11 +27,16 @@ pub(in crate::el2) fn start(machine: &Machine, affinities: &[u64]) -> Result<(),
     set_feed(host::KICK, Feed::Kick);
     set_feed(maintenance(machine), Feed::Maintenance);
     set_feed(machine.timer.hypervisor.intid(), Feed::Tick);
-    let line = machine.smmu.event_queue;
-    gic.set_trigger(line);
-    gic.route(0, line.intid());
-    set_feed(line.intid(), Feed::Iommu);
-    gic.enable(0, line.intid());
+    for (line, feed) in [
+        (machine.smmu.event_queue, Feed::Iommu),
+        (machine.console.interrupt, Feed::Console),
+    ] {
+        gic.set_trigger(line);
+        gic.route(0, line.intid());
+        set_feed(line.intid(), feed);
+        gic.enable(0, line.intid());
+    }
+    console::enable_receive();
     Ok(())
 }
 
@@ -69,6 +74,9 @@ pub(in crate::el2) fn take(core: &'static Core, signal: Signal) {
             feed => {
                 own(core, intid, feed);
                 gic::deactivate(intid);
+                if feed == Feed::Tick {
+                    control::carry_out(); // may not come back: nothing is left to be done for this interrupt
+                }
             }
         }
     }
@@ -80,6 +88,7 @@ fn own(core: &'static Core, intid: u32, feed: Feed) {
         Feed::Maintenance => guest::attend(core),
         Feed::Tick => tick::tick(),
         Feed::Iommu => guest::faults(),
+        Feed::Console => console::receive(),
         Feed::Nobody | Feed::Guest(_) => {
             warn!("interrupt {intid} is for nobody, and is switched off");
             if let Some(gic) = host() {

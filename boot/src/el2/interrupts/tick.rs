@@ -2,6 +2,8 @@
 
 use hv_core::arch::aarch64::{core as cpu, timer};
 
+use super::super::{console, control, guest};
+
 /// How often Oche looks at what has no interrupt of its own.
 const TICKS_A_SECOND: u64 = 50;
 
@@ -13,4 +15,9 @@ pub(super) fn start() {
 /// The time has come; the next one is TICKS_A_SECOND from now.
 pub(super) fn tick() {
     start();
+    console::receive();
+    control::poll();
+    if let Some(guest) = guest::current() {
+        guest.uart_attend();
+    }
 }

@@ -19,6 +19,9 @@ pub(super) trait Platform: Sync {
     /// How interrupts reach guests best here.
     fn interrupts(&self) -> Delivery;
 
+    /// Starts the machine anew, from its firmware.
+    fn reset(&self) -> !;
+
     /// Switches the machine off.
     fn power_off(&self) -> !;
 }

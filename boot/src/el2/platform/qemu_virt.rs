@@ -44,6 +44,14 @@ impl Platform for QemuVirt {
         Delivery::Hardware
     }
 
+    fn reset(&self) -> ! {
+        let _ = match self.conduit {
+            Conduit::Smc => psci::system_reset::<Smc>(),
+            Conduit::Hvc => psci::system_reset::<Hvc>(),
+        };
+        barrier::halt()
+    }
+
     fn power_off(&self) -> ! {
         let _ = match self.conduit {
             Conduit::Smc => psci::system_off::<Smc>(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use hv_core::Frame;
+use hv_core::layout::V2M_BASE;
 use proptest::prelude::*;
 
 use crate::dma::Settings;
@@ -36,6 +37,8 @@ fn word() -> impl Strategy<Value = u64> {
         1 => Just(FOREIGN_FRAME * PAGE),
         1 => Just(RAM + RAM_FRAMES * PAGE),
         1 => Just(1 << 36 | RAM),
+        1 => Just(V2M_BASE.get()),
+        1 => Just(V2M_BASE.get() + PAGE),
     ];
     prop_oneof![
         3 => Just(0),
@@ -81,7 +84,9 @@ fn naive(bench: &Bench, roots: &[u32], iova: u64) -> Option<(Frame, bool)> {
     }
     let (no_read, no_write) = (l2 >> 8 & 1 != 0, l2 >> 7 & 1 != 0);
     let window_empty = l2 & 2 == 0 && (l2 >> 52) > (l2 >> 40 & 0xfff);
-    let frame = bench.memory.frame_of((l2 & 0xf_ffff_c000).into_ipa())?;
+    let page = l2 & 0xf_ffff_c000;
+    let doorbell = (page == V2M_BASE.get()).then_some(DOORBELL);
+    let frame = doorbell.or_else(|| bench.memory.frame_of(page.into_ipa()))?;
     (!(no_read && no_write || window_empty)).then_some((frame, !no_write))
 }
 
@@ -138,6 +143,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60)
     ) {
         let mut bench = Bench::with(Settings { widening: Widening::Widen, ..settings() }, 512);
+        bench.give_doorbell(GUEST);
         bench.call(|dma, host| dma.assign(host, stream(2), OTHER)).unwrap();
         let mut roots = [[0_u32; 4]; 3];
         let mut tcr = [0_u32; 3];

@@ -270,8 +270,8 @@ impl ContextDescriptor {
         const ABORT: u64 = 1 << 46;
         /// The tag is ours alone: no core's broadcast invalidation concerns it.
         const TAG_PRIVATE: u64 = 1 << 47;
-        /// Attribute 0: normal, write-back, read- and write-allocate.
-        const MAIR: u64 = 0xff;
+        /// Attribute 0: normal, write-back, read- and write-allocate. Attribute 1: Device-nGnRE.
+        const MAIR: u64 = 0x04ff;
         let t0sz = u64::from(64_u32.saturating_sub(self.input_bits));
         // Above 48 bits (0b101) the descriptor format would be another one.
         let ips = u64::from(self.output_size.min(0b101));

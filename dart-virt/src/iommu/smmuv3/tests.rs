@@ -9,7 +9,7 @@ use hv_core::{Iova, Pa};
 
 use super::*;
 use crate::format::{Access, SubPage};
-use crate::iommu::{Expressed, HostFaultKind};
+use crate::iommu::{Expressed, HostFaultKind, Memory};
 use crate::variant::T8103;
 
 mod model;
@@ -33,6 +33,25 @@ fn table(smmu: &Smmu, iova: u64, output: u64, write: bool) -> Table<HostFormat> 
     };
     table.map(&smmu.arena, run, access(write)).unwrap();
     table
+}
+
+#[test]
+fn a_doorbell_is_reached_as_device_memory() {
+    let smmu = Smmu::leaked();
+    let mut driver = smmu.start().unwrap();
+    let table = table(smmu, 0xffff_c000, 0x8000_4000, true);
+    let run = Run {
+        input: 0xffff_8000,
+        output: Pa::new(0x809_0000),
+        bytes: 0x4000,
+    };
+    let attributes = access(true).of(Memory::Device);
+    table.map(&smmu.arena, run, attributes).unwrap();
+    let context = driver.open(table.root(), &T8103.geometry).unwrap();
+    driver.attach(HostStream(8), context).unwrap();
+    // The model looks at the attribute of each.
+    assert_eq!(smmu.translate(8, 0xffff_8040, true), Ok(0x809_0040));
+    assert_eq!(smmu.translate(8, 0xffff_c040, true), Ok(0x8000_4040));
 }
 
 #[test]

@@ -81,8 +81,15 @@ pub fn has_xnx() -> bool {
     (ID_AA64MMFR1_EL1.get() >> 28) & 0xf != 0
 }
 
-/// The machine's own value of an ID register (op0 3, op1 0, CRn 0, CRm 1 to 7); 0 for one that is not in the space.
+/// The machine's own value of an ID register (op0 3, op1 0, CRn 0, CRm 1 to 7), of `REVIDR_EL1` or `AIDR_EL1`; 0 for
+/// any other.
 pub fn id_register(register: Encoding) -> u64 {
+    match register {
+        Encoding(3, 0, 0, 0, 6) => return read_register!("revidr_el1"),
+        Encoding(3, 1, 0, 0, 7) => return read_register!("aidr_el1"),
+        Encoding(3, 0, 0, ..) => {}
+        _ => return 0,
+    }
     macro_rules! rows {
         ($($crm:literal: $($name:literal)*);* $(;)?) => {
             match (register.3, register.4) {

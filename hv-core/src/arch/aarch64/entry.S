@@ -46,6 +46,7 @@ primary:
     bl      relocate
 
     // Where to? `oche_early` answers with the new base, or does not return.
+    mov     x29, xzr                        // the chain of frame pointers ends here
     mov     x0, x19
     adr_l   x1, __image_start
     mov     x2, x20
@@ -86,7 +87,9 @@ primary:
     bl      relocate                        // idempotent: every entry is base + addend
     adr_l   x0, oche_vectors
     msr     vbar_el2, x0
+    msr     s3_4_c13_c0_1, xzr              // CONTEXTIDR_EL2: the boot core has slot 0
     isb
+    mov     x29, xzr
     mov     x0, x19
     adr_l   x1, __image_start
     bl      oche_main
@@ -100,8 +103,12 @@ oche_secondary_entry:
     bl      become_host
     adr_l   x0, oche_vectors
     msr     vbar_el2, x0
-    ldp     x0, x1, [x19]                   // CoreStart { stack_top, mmu: *const MmuRegisters, .. }
+    ldp     x0, x1, [x19]                   // CoreStart { stack_top, mmu: *const MmuRegisters, slot, .. }
+    ldr     x2, [x19, #16]
+    msr     s3_4_c13_c0_1, x2               // CONTEXTIDR_EL2: which emergency stack is this core's
+    isb
     mov     sp, x0
+    mov     x29, xzr
     mov     x0, x1
     bl      oche_enable_mmu
     mov     x0, x19

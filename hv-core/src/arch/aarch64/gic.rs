@@ -120,6 +120,11 @@ lists!(
     12 "s3_4_c12_c13_4", 13 "s3_4_c12_c13_5", 14 "s3_4_c12_c13_6", 15 "s3_4_c12_c13_7"
 );
 
+/// Which list registers hold nothing any more, a bit each (`ICH_ELRSR_EL2`).
+pub fn empty_lists() -> u32 {
+    (read_register!("s3_4_c12_c11_5") & 0xffff) as u32
+}
+
 /// `ICH_HCR_EL2`.
 pub fn control() -> u64 {
     read_register!("s3_4_c12_c11_0")

@@ -1,6 +1,6 @@
 //! A vCPU on its core: what it is entered with, what it traps on, and the registers Oche changes for it.
 
-use super::{barrier, read_register, timer, tlb, write_register};
+use super::{barrier, read_register, timer, tlb, traps, write_register};
 use crate::trap::access::{GeneralRegisters, VectorRegisters, stepped};
 use crate::trap::{GuestEntry, Injected, enter_el1};
 
@@ -14,7 +14,8 @@ pub struct GuestFrame {
     pub pc: u64,
     /// `SPSR_EL2`: its PSTATE.
     pub pstate: u64,
-    padding: u64,
+    /// `ESR_EL2` of the trap it came out by; an interrupt leaves the last one's there. An entry does not look at it.
+    pub esr: u64,
 }
 
 const _: () = assert!(size_of::<GuestFrame>() == 34 * 8);
@@ -31,7 +32,7 @@ impl GuestFrame {
             x,
             pc,
             pstate: EL1H_MASKED,
-            padding: 0,
+            esr: 0,
         }
     }
 
@@ -163,28 +164,6 @@ pub unsafe fn enter(frame: &mut GuestFrame) -> ! {
     unsafe { oche_enter_guest(frame) }
 }
 
-/// HCR_EL2 (Arm ARM D24.2.53).
-mod hcr {
-    pub(super) const VM: u64 = 1 << 0;
-    /// Cache invalidation by the guest also cleans: it cannot bring back stale bytes of somebody else's.
-    pub(super) const SWIO: u64 = 1 << 1;
-    pub(super) const FMO: u64 = 1 << 3;
-    pub(super) const IMO: u64 = 1 << 4;
-    pub(super) const VI: u64 = 1 << 7;
-    pub(super) const TID3: u64 = 1 << 18;
-    pub(super) const TSC: u64 = 1 << 19;
-    pub(super) const TIDCP: u64 = 1 << 20;
-    pub(super) const TACR: u64 = 1 << 21;
-    pub(super) const RW: u64 = 1 << 31;
-    pub(super) const E2H: u64 = 1 << 34;
-    /// Pointer authentication, registers and instructions: not trapped.
-    pub(super) const APK: u64 = 1 << 40;
-    pub(super) const API: u64 = 1 << 41;
-}
-
-/// CPTR_EL2 with E2H = 1 (Arm ARM D24.2.34): FP and SIMD go to the guest, SVE, SME, AMU and trace trap.
-const CPTR: u64 = (0b11 << 20) | (1 << 30) | (1 << 28);
-
 /// Stage-2 registers of a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct StageTwo {
@@ -203,12 +182,9 @@ pub fn stop_timers() {
 
 /// Asserts the guest's IRQ on this core, or no longer (`HCR_EL2.VI`).
 pub fn signal_interrupt(asserted: bool) {
+    const VI: u64 = 1 << 7;
     let now = read_register!("hcr_el2");
-    let wanted = if asserted {
-        now | hcr::VI
-    } else {
-        now & !hcr::VI
-    };
+    let wanted = if asserted { now | VI } else { now & !VI };
     if now != wanted {
         write_register!("hcr_el2", wanted);
     }
@@ -219,71 +195,15 @@ pub fn signal_interrupt(asserted: bool) {
 pub fn prepare(stage2: StageTwo, affinity: u64, counter_offset: u64) {
     write_register!("vtcr_el2", stage2.vtcr);
     write_register!("vttbr_el2", stage2.vttbr);
-    // Physical interrupts come to EL2. SErrors that a guest's own access caused are the guest's (AMO = 0).
-    write_register!(
-        "hcr_el2",
-        hcr::VM
-            | hcr::SWIO
-            | hcr::FMO
-            | hcr::IMO
-            | hcr::TID3
-            | hcr::TSC
-            | hcr::TIDCP
-            | hcr::TACR
-            | hcr::RW
-            | hcr::E2H
-            | hcr::APK
-            | hcr::API
-    );
-    write_register!("cptr_el2", CPTR);
-    write_register!("hstr_el2", 0);
+    traps::write();
     write_register!("vpidr_el2", read_register!("midr_el1"));
     write_register!("vmpidr_el2", affinity | (1 << 31));
-    prepare_debug_and_monitors();
+    traps::reset_debug();
     timer::prepare(counter_offset);
-    prepare_optional_traps();
     reset_el1();
     barrier::isb();
     // Firmware may have used the same VMID.
     tlb::invalidate_guest_here();
-}
-
-/// MDCR_EL2: the PMU, SPE and trace are hidden from the guest, so they trap; HPMN must name the counters that exist.
-fn prepare_debug_and_monitors() {
-    const TPMCR: u64 = 1 << 5;
-    const TPM: u64 = 1 << 6;
-    const TPMS: u64 = 1 << 14;
-    const TTRF: u64 = 1 << 19;
-    let dfr0 = read_register!("id_aa64dfr0_el1");
-    let counters = match (dfr0 >> 8) & 0xf {
-        0 | 0xf => 0,
-        _ => (read_register!("pmcr_el0") >> 11) & 0x1f,
-    };
-    write_register!("mdcr_el2", counters | TPMCR | TPM | TPMS | TTRF);
-    write_register!("mdscr_el1", 0);
-}
-
-/// Trap registers that exist only with their feature; all of them off, which for positive-polarity traps means
-/// "not trapped" and for features that need an enable means "absent", as the ID registers say.
-fn prepare_optional_traps() {
-    if (read_register!("id_aa64mmfr1_el1") >> 40) & 0xf != 0 {
-        write_register!("s3_4_c1_c2_2", 0); // HCRX_EL2
-    }
-    let fgt = (read_register!("id_aa64mmfr0_el1") >> 56) & 0xf;
-    if fgt >= 1 {
-        write_register!("s3_4_c1_c1_4", 0); // HFGRTR_EL2
-        write_register!("s3_4_c1_c1_5", 0); // HFGWTR_EL2
-        write_register!("s3_4_c1_c1_6", 0); // HFGITR_EL2
-        write_register!("s3_4_c3_c1_4", 0); // HDFGRTR_EL2
-        write_register!("s3_4_c3_c1_5", 0); // HDFGWTR_EL2
-    }
-    if fgt >= 2 {
-        write_register!("s3_4_c3_c1_2", 0); // HFGRTR2_EL2
-        write_register!("s3_4_c3_c1_3", 0); // HFGWTR2_EL2
-        write_register!("s3_4_c3_c1_0", 0); // HDFGRTR2_EL2
-        write_register!("s3_4_c3_c1_1", 0); // HDFGWTR2_EL2
-        write_register!("s3_4_c3_c1_7", 0); // HFGITR2_EL2
-    }
 }
 
 /// EL1 as a kernel may expect it: MMU and caches off, timers off. The `_EL12` and `_EL02` names reach EL1's own.

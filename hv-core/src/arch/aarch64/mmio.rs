@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 use safe_mmio::{UniqueMmioPointer, fields::ReadPureWrite};
 
 use crate::addr::Pa;
+use crate::device::Registers;
 
 /// Registers of one device. Offsets outside the window read as zero and ignore writes, so that no caller's
 /// arithmetic reaches a neighbour.
@@ -66,4 +67,22 @@ impl Mmio {
     access!(read16, write16, u16);
     access!(read32, write32, u32);
     access!(read64, write64, u64);
+}
+
+impl Registers for Mmio {
+    fn read32(&self, offset: usize) -> u32 {
+        Mmio::read32(self, offset as u64)
+    }
+
+    fn write32(&self, offset: usize, value: u32) {
+        Mmio::write32(self, offset as u64, value);
+    }
+
+    fn read64(&self, offset: usize) -> u64 {
+        Mmio::read64(self, offset as u64)
+    }
+
+    fn write64(&self, offset: usize, value: u64) {
+        Mmio::write64(self, offset as u64, value);
+    }
 }

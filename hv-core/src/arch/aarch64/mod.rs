@@ -5,6 +5,7 @@
 pub mod barrier;
 pub mod cache;
 pub mod core;
+pub mod failure;
 pub mod gic;
 pub mod guest;
 pub mod memory;
@@ -13,6 +14,7 @@ pub mod mmu;
 pub mod timer;
 pub mod tlb;
 pub mod translate;
+mod traps;
 
 ::core::arch::global_asm!(include_str!("entry.S"), options(raw));
 ::core::arch::global_asm!(include_str!("vectors.S"), options(raw));

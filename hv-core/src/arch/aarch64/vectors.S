@@ -3,6 +3,9 @@
 // From a guest: every general register is saved into a `GuestFrame` on the core's stack, `oche_guest_exit`
 // decides, and the guest goes on with what the frame then holds. From Oche itself: an exception is a bug of
 // ours, it is reported from a stack of its own (the one in use may be what broke) and nothing returns.
+//
+// Frame pointers chain up to the guest's frame: its slots of x29 and x30 lie as a frame record does, x29 points at
+// them, and `oche_guest_exit_returns` in the record below tells a walk that it has arrived (arch/aarch64/failure.rs).
 
 .macro guest_entry kind
     .balign 0x80
@@ -14,7 +17,7 @@
 
 .macro own_entry kind
     .balign 0x80
-    msr     tpidr_el0, x0                   // the guest's value is lost: this core does not return to it
+    msr     tpidr_el0, x0
     mov     x0, #\kind
     b       own_fault
 .endm
@@ -63,10 +66,14 @@ guest_exit:
     mrs     x1, elr_el2
     stp     x30, x1, [sp, #240]
     mrs     x1, spsr_el2
-    str     x1, [sp, #256]
+    mrs     x2, esr_el2
+    stp     x1, x2, [sp, #256]
     mov     x1, x0
     mov     x0, sp
+    add     x29, sp, #232
     bl      oche_guest_exit
+.global oche_guest_exit_returns
+oche_guest_exit_returns:
     mov     x0, sp
     // falls through: the frame is still at the top of the stack
 
@@ -96,22 +103,34 @@ oche_enter_guest:
     add     sp, sp, #(34 * 8)
     eret
 
+// The guest's thread registers hold what has no other place: this core does not return to it. The core's slot picks
+// its emergency stack: each is a guard frame and a frame of stack (image.ld).
 own_fault:
-    mov     x30, sp                         // where the stack was; x30's old value is in no report
-    adrp    x29, __stack_emergency_top
-    add     x29, x29, :lo12:__stack_emergency_top
-    mov     sp, x29
-    sub     sp, sp, #(34 * 8)
+    msr     tpidrro_el0, x1
+    mov     x1, sp
+    msr     tpidr_el1, x1                   // where the stack was
+    mrs     x1, s3_4_c13_c0_1               // CONTEXTIDR_EL2: the slot, modulo `CORE_SLOTS` whatever it holds
+    and     x1, x1, #7
+    add     x1, x1, #1
+    lsl     x1, x1, #15
+    mov     sp, x1
+    adrp    x1, __stacks_emergency
+    add     x1, x1, :lo12:__stacks_emergency
+    add     sp, sp, x1
+    sub     sp, sp, #(34 * 8)               // an `OwnFrame`
     save_x2_to_x27
-    stp     x28, xzr, [sp, #224]
+    stp     x28, x29, [sp, #224]
     mrs     x2, tpidr_el0
-    stp     x2, x1, [sp]
+    mrs     x3, tpidrro_el0
+    stp     x2, x3, [sp]
     mrs     x1, elr_el2
-    stp     x30, x1, [sp, #240]             // in this report the slot of x30 holds the stack pointer
+    stp     x30, x1, [sp, #240]
     mrs     x1, spsr_el2
-    str     x1, [sp, #256]
+    mrs     x2, tpidr_el1
+    stp     x1, x2, [sp, #256]
     mov     x1, x0
     mov     x0, sp
+    mov     x29, xzr
     bl      oche_own_fault
 9:  wfi
     b       9b

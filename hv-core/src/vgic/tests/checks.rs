@@ -21,7 +21,7 @@ fn everywhere(check: impl Fn(&mut Machine)) {
 }
 
 fn pulse(machine: &mut Machine, id: u32) {
-    machine.aside(|vgic| vgic.pulse(0, id));
+    machine.pulse(0, id);
 }
 
 #[test]
@@ -336,15 +336,15 @@ fn linux_gic_v3_probe_sequence() {
     assert_eq!(gic.distributor_read(0xc, 4), 0);
     // gic_dist_init: off, Group 1, priorities, on with affinity routing.
     for offset in (4..0x24).step_by(4) {
-        let _ = gic.distributor_write(0x80 + offset, 4, 0xffff_ffff);
+        gic.distributor_write(0x80 + offset, 4, 0xffff_ffff);
         assert_eq!(gic.distributor_read(0x80 + offset, 4), 0xffff_ffff);
     }
     assert_eq!(gic.distributor_read(0x80, 4), 0);
     assert_eq!(gic.distributor_read(0x84 + 0x20, 4), 0);
-    let _ = gic.distributor_write(0x420, 4, 0xa0a1_a7c8);
+    gic.distributor_write(0x420, 4, 0xa0a1_a7c8);
     assert_eq!(gic.distributor_read(0x420, 4), 0xa0a0_a0c8);
     assert_eq!(gic.distributor_read(0x423, 1), 0xa0);
-    let _ = gic.distributor_write(0, 4, 0x13);
+    gic.distributor_write(0, 4, 0x13);
     assert_eq!(gic.distributor_read(0, 4), 1 << 6 | 1 << 4 | 1 << 1);
     // gic_iterate_rdists: by affinity, until Last.
     assert_eq!(gic.redistributor_read(0, 0xffe8, 4) & 0xf0, 0x30);
@@ -353,17 +353,17 @@ fn linux_gic_v3_probe_sequence() {
     assert_eq!(gic.redistributor_read(1, 0xc, 4), 1);
     // gic_enable_redist: ChildrenAsleep follows.
     assert_eq!(gic.redistributor_read(1, 0x14, 4), 6);
-    let _ = gic.redistributor_write(1, 0x14, 4, 4);
+    gic.redistributor_write(1, 0x14, 4, 4);
     assert_eq!(gic.redistributor_read(1, 0x14, 4), 0);
     // SGIs are edges for good, PPIs are what the driver says.
-    let _ = gic.redistributor_write(1, 0x1_0c00, 4, 0);
+    gic.redistributor_write(1, 0x1_0c00, 4, 0);
     assert_eq!(gic.redistributor_read(1, 0x1_0c00, 4), 0xaaaa_aaaa);
-    let _ = gic.redistributor_write(1, 0x1_0c04, 4, 0b11 << 8);
+    gic.redistributor_write(1, 0x1_0c04, 4, 0b11 << 8);
     assert_eq!(gic.redistributor_read(1, 0x1_0c04, 4), 0b10 << 8);
     // The LPI registers do not exist.
-    let _ = gic.redistributor_write(1, 0x70, 8, u64::MAX);
+    gic.redistributor_write(1, 0x70, 8, u64::MAX);
     assert_eq!(gic.redistributor_read(1, 0x70, 8), 0);
-    let _ = gic.redistributor_write(1, 0, 4, 1);
+    gic.redistributor_write(1, 0, 4, 1);
     assert_eq!(gic.redistributor_read(1, 0, 4), 0);
 }
 
@@ -375,12 +375,14 @@ fn an_affinity_of_four_levels_is_compared_as_a_whole() {
     };
     let mut gic = crate::vgic::Vgic::new([0x8000_0000, 0x12_8003_0405], platform);
     assert_eq!(gic.redistributor_read(1, 8, 8) >> 32, 0x1203_0405);
-    let _ = gic.redistributor_write(1, 0x14, 4, 0);
-    let _ = gic.redistributor_write(1, 0x1_0080, 4, 1);
-    let _ = gic.distributor_write(0, 4, 2);
-    let _ = gic.redistributor_write(1, 0x1_0100, 4, 1);
+    gic.redistributor_write(1, 0x14, 4, 0);
+    gic.redistributor_write(1, 0x1_0080, 4, 1);
+    gic.distributor_write(0, 4, 2);
+    gic.redistributor_write(1, 0x1_0100, 4, 1);
     let sgi = 0x12 << 48 | 3 << 32 | 4 << 16 | 1 << 5;
-    let changes = gic.send_sgi(0, sgi);
+    gic.carried_out();
+    gic.send_sgi(0, sgi);
+    let changes = gic.changes();
     assert!(changes.kick.contains(1) && !changes.kick.contains(0));
     assert!(gic.is_pending(1));
 }
@@ -428,4 +430,29 @@ fn a_maintenance_interrupt_says_why() {
     assert!(why.eoi && why.missed && why.drained && !why.other);
     assert!(Maintenance::of(0b10).other);
     assert_eq!(Maintenance::of(0), Maintenance::default());
+}
+
+#[test]
+fn an_interrupt_that_comes_again_goes_the_short_way() {
+    let mut m = Machine::new(1, 4, Linking::Hardware);
+    m.set_up();
+    m.set_mask(0, 0xf8);
+    for id in [40, 41] {
+        m.write_bit(0, 0, 0x100, id);
+        m.write(0, 0xc00 + u64::from(id / 16) * 4, 4, 0xaaaa_aaaa);
+    }
+    for id in [40, 40, 41, 40, 41] {
+        m.pulse(0, id);
+        assert_eq!(m.acknowledge(0), id);
+        m.end(0, id);
+    }
+    assert_eq!(m.quick, 5);
+    // Once more while the first one is active: that has to be remembered.
+    m.pulse(0, 40);
+    assert_eq!(m.acknowledge(0), 40);
+    m.pulse(0, 40);
+    assert_eq!(m.quick, 6);
+    assert_eq!(m.acknowledge(0), SPURIOUS);
+    m.end(0, 40);
+    assert_eq!(m.acknowledge(0), 40);
 }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use super::virtual_cpu::{SPURIOUS, VirtualCpu, intid};
 use crate::trap::Encoding;
-use crate::vgic::{Changes, DirTrap, IccRegister, LineChange, Linking, Platform, VcpuSet, Vgic};
+use crate::vgic::{DirTrap, IccRegister, LineChange, Linking, Platform, VcpuSet, Vgic};
 
 /// A host interrupt line, level-triggered.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub(super) struct Machine {
     pub(super) delayed: Option<VcpuSet>,
     /// Nothing at the host is deactivated that is not active.
     pub(super) strict: bool,
+    /// Interrupts that went the short way.
+    pub(super) quick: usize,
 }
 
 pub(super) fn icc(crn: u8, crm: u8, op2: u8) -> IccRegister {
@@ -58,6 +60,7 @@ impl Machine {
             linking,
             delayed: None,
             strict: false,
+            quick: 0,
         }
     }
 
@@ -88,10 +91,10 @@ impl Machine {
             kicked.remove(vcpu);
         }
         let cpu = &mut self.cpus[vcpu];
-        let changes = self.vgic.store(vcpu, &cpu.lrs, cpu.hcr);
+        self.vgic.store(vcpu, &cpu.lrs, cpu.hcr);
         cpu.lrs.fill(0);
         cpu.hcr = 0;
-        self.apply(changes, Some(vcpu));
+        self.apply(Some(vcpu));
     }
 
     pub(super) fn enter(&mut self, vcpu: usize) {
@@ -107,19 +110,43 @@ impl Machine {
     }
 
     /// An exit of `vcpu` during which `call` runs.
-    pub(super) fn exit(&mut self, vcpu: usize, call: impl FnOnce(&mut Vgic) -> Changes) {
+    pub(super) fn exit(&mut self, vcpu: usize, call: impl FnOnce(&mut Vgic)) {
         self.leave(vcpu);
-        let changes = call(&mut self.vgic);
-        self.apply(changes, Some(vcpu));
+        call(&mut self.vgic);
+        self.apply(Some(vcpu));
         self.enter(vcpu);
         self.fire(vcpu);
     }
 
     /// Something that happens at EL2 on a core that runs no vCPU of these.
-    pub(super) fn aside(&mut self, call: impl FnOnce(&mut Vgic) -> Changes) {
-        let changes = call(&mut self.vgic);
-        self.apply(changes, None);
+    pub(super) fn aside(&mut self, call: impl FnOnce(&mut Vgic)) {
+        call(&mut self.vgic);
+        self.apply(None);
         self.fire(0);
+    }
+
+    /// Which list registers are empty.
+    fn empty(&self, vcpu: usize) -> u32 {
+        let lrs = self.cpus[vcpu].lrs.iter().enumerate();
+        lrs.filter(|(_, lr)| **lr >> 62 == 0)
+            .fold(0, |empty, (n, _)| empty | 1 << n)
+    }
+
+    /// An edge that is taken on the core of `vcpu`: the short way where there is one.
+    pub(super) fn pulse(&mut self, vcpu: usize, intid: u32) {
+        let room = self.cpus[vcpu].lrs.len();
+        let quick = match self.trapped {
+            true => None,
+            false => self.vgic.quick_pulse(vcpu, intid, self.empty(vcpu), room),
+        };
+        match quick {
+            Some(written) => {
+                self.quick += 1;
+                self.cpus[vcpu].lrs[written.index] = written.word;
+                self.cpus[vcpu].assert_well_formed();
+            }
+            None => self.exit(vcpu, |vgic| vgic.pulse(vcpu, intid)),
+        }
     }
 
     /// Those who know better store, and go on when the vCPU at EL2 is done.
@@ -184,7 +211,9 @@ impl Machine {
         }
     }
 
-    fn apply(&mut self, changes: Changes, at_el2: Option<usize>) {
+    fn apply(&mut self, at_el2: Option<usize>) {
+        let changes = self.vgic.changes().clone();
+        self.vgic.carried_out();
         for line in changes.lines() {
             let Some(host) = self.host.get_mut(&line.physical) else {
                 panic!("{line:?} is nobody's");
@@ -219,9 +248,22 @@ impl Machine {
             };
             line.active = self.linking == Linking::Hardware;
             let (of, guest) = (line.vcpu, line.guest);
+            let room = self.cpus[vcpu].lrs.len();
+            let quick = match self.trapped || (guest < 32 && of != vcpu) {
+                true => None,
+                false => self
+                    .vgic
+                    .quick_physical(vcpu, guest, self.empty(vcpu), room),
+            };
+            if let Some(written) = quick {
+                self.quick += 1;
+                self.cpus[vcpu].lrs[written.index] = written.word;
+                self.cpus[vcpu].assert_well_formed();
+                continue;
+            }
             self.leave(vcpu);
-            let changes = self.vgic.physical(of, guest);
-            self.apply(changes, Some(vcpu));
+            self.vgic.physical(of, guest);
+            self.apply(Some(vcpu));
             self.enter(vcpu);
         }
     }

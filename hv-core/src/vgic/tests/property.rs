@@ -183,7 +183,7 @@ impl Both {
             Step::Raise(..) => {}
             Step::Pulse(v, i) => {
                 self.naive.irq(v, IDS[i]).latch = true;
-                self.machine.aside(|vgic| vgic.pulse(v, IDS[i]));
+                self.machine.pulse(v, IDS[i]);
             }
             Step::Sgi(from, targets, others, i) => {
                 let id = IDS[i];

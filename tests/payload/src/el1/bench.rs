@@ -125,6 +125,12 @@ impl Bench {
         self.rig.as_mut().ok_or(Failure::NoDrive)
     }
 
+    /// The drive at work, started anew.
+    pub(super) fn rig_anew(&mut self) -> Result<&mut Rig, Failure> {
+        self.rig = None;
+        self.rig()
+    }
+
     /// One of the addresses that Oche reveals for tests, and its size.
     pub(super) fn target(&self, property: &'static str) -> Result<u64, Failure> {
         let (address, size) = self

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 macro_rules! read_register {
-    ($name:literal) => {{
+    ($name:expr) => {{
         let value: u64;
         // SAFETY: reading a register changes nothing, and one that is not there is an exception
         // that the caller expects.

@@ -4,6 +4,7 @@ use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::console::say;
+use super::gic::vector;
 use super::psci;
 
 /// Is a synchronous exception part of the test that is running?
@@ -55,7 +56,12 @@ common_exception:
     mrs     x1, esr_el1
     mrs     x2, elr_el1
     mrs     x3, far_el1
+    // An interrupt's handler may let others through.
+    mrs     x4, spsr_el1
+    str     x4, [sp, #0xa0]
     bl      {handler}
+    ldr     x4, [sp, #0xa0]
+    msr     spsr_el1, x4
     msr     elr_el1, x0
     ldp     x2, x3, [sp, #0x10]
     ldp     x4, x5, [sp, #0x20]
@@ -79,6 +85,10 @@ extern "C" fn handler(kind: u64, esr: u64, elr: u64, far: u64) -> u64 {
     if kind == 4 && EXPECTED.load(Ordering::Relaxed) {
         SYNDROME.store(esr, Ordering::Relaxed);
         return elr.wrapping_add(4);
+    }
+    // 5 is an IRQ from this level.
+    if kind == 5 && vector::take() {
+        return elr;
     }
     say!("oche-payload: exception {kind}: esr {esr:#x} elr {elr:#x} far {far:#x}");
     say!("oche-payload: done fail");
@@ -106,6 +116,16 @@ impl Syndrome {
     /// The instruction is not one (Arm ARM D24.2.40, EC 0).
     pub(super) fn is_undefined(self) -> bool {
         self.class() == 0
+    }
+
+    /// `MRS` or `MSR` of a register that is not for this level (EC 0x18).
+    pub(super) fn is_trapped_register(self) -> bool {
+        self.class() == 0x18
+    }
+
+    /// A hardware breakpoint at this level (EC 0x31).
+    pub(super) fn is_breakpoint(self) -> bool {
+        self.class() == 0x31
     }
 
     /// A load or store was answered with an external abort (EC 0x25, DFSC 0x10).

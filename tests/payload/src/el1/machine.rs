@@ -4,7 +4,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 
-use super::console;
+use super::{console, cores};
 
 /// What the payload uses of the machine.
 pub(super) struct Machine {
@@ -12,6 +12,12 @@ pub(super) struct Machine {
     pub(super) memory: (u64, u64),
     /// The affinity of the first core, and of the second if there is one.
     pub(super) cores: [Option<u64>; 2],
+    /// The affinities of all cores, as far as there is room.
+    pub(super) all_cores: [Option<u64>; cores::MAX],
+    /// The PL011's registers, and its interrupt as the GIC numbers it.
+    pub(super) uart: (u64, u32),
+    /// The GIC's distributor.
+    pub(super) distributor: u64,
     /// The first redistributor.
     pub(super) redistributors: u64,
     /// The DART's registers; without one (on a bare QEMU) an IOVA is an address.
@@ -36,13 +42,18 @@ impl Machine {
         let fdt: Fdt<'static> = unsafe { Fdt::from_raw(tree) }.map_err(|_| "not one")?;
         let root = fdt.root();
         let find = |compatible: &str| root.children().find(|node| node.is_compatible(compatible));
-        console::set_base(range(find("arm,pl011").ok_or("no arm,pl011")?, 0)?.0);
+        let uart = find("arm,pl011").ok_or("no arm,pl011")?;
+        let uart_base = range(uart, 0)?.0;
+        console::set_base(uart_base);
         let memory = root.child("memory").ok_or("no memory")?;
         let gic = find("arm,gic-v3").ok_or("no arm,gic-v3")?;
         let pci = find("pci-host-ecam-generic").ok_or("no pci-host-ecam-generic")?;
         Ok(Self {
             memory: range(memory, 0)?,
-            cores: cores(root).ok_or("no cpus")?,
+            cores: first_cores(root).ok_or("no cpus")?,
+            all_cores: all_cores(root).ok_or("no cpus")?,
+            uart: (uart_base, shared_interrupt(uart).ok_or("no interrupt")?),
+            distributor: range(gic, 0)?.0,
             redistributors: range(gic, 1)?.0,
             dart: find("apple,t8103-dart")
                 .map(|node| range(node, 0))
@@ -86,14 +97,31 @@ impl Machine {
     }
 }
 
-/// The affinities of the first two cores, as one cell or two.
-fn cores(root: FdtNode<'static>) -> Option<[Option<u64>; 2]> {
+/// The number of a node's first interrupt, which is a shared one (GIC binding: type 0, number, trigger).
+fn shared_interrupt(node: FdtNode<'static>) -> Option<u32> {
+    let value: &'static [u8] = node.property("interrupts")?.value_as().ok()?;
+    let (cells, _) = value.as_chunks::<4>();
+    (u32::from_be_bytes(*cells.first()?) == 0).then_some(())?;
+    u32::from_be_bytes(*cells.get(1)?).checked_add(32)
+}
+
+/// The affinities of the first two cores.
+fn first_cores(root: FdtNode<'static>) -> Option<[Option<u64>; 2]> {
+    let [first, second, ..] = all_cores(root)?;
+    Some([Some(first?), second])
+}
+
+/// The affinities of the cores, as one cell or two.
+fn all_cores(root: FdtNode<'static>) -> Option<[Option<u64>; cores::MAX]> {
     let cpus = root.child("cpus")?;
-    let mut nodes = cpus
+    let nodes = cpus
         .children()
         .filter(|node| node.name_without_address() == "cpu");
-    let mut next = || nodes.next()?.reg().ok()??.next()?.address::<u64>().ok();
-    Some([Some(next()?), next()])
+    let mut found = [None; cores::MAX];
+    for (node, place) in nodes.zip(&mut found) {
+        *place = Some(node.reg().ok()??.next()?.address::<u64>().ok()?);
+    }
+    Some(found)
 }
 
 /// One line of a node's `reg`.

@@ -65,6 +65,13 @@ impl Registers {
         "ldrh {value:w}, [{at}]",
         "strh {value:w}, [{at}]"
     );
+    accessors!(
+        read8,
+        write8,
+        u8,
+        "ldrb {value:w}, [{at}]",
+        "strb {value:w}, [{at}]"
+    );
 
     /// The registers `offset` bytes further on.
     pub(super) const fn at(self, offset: u64) -> Self {

@@ -2,9 +2,11 @@
 
 mod bench;
 mod console;
+mod cores;
 mod cpu;
 mod dart;
 mod exceptions;
+mod gic;
 mod machine;
 mod memory;
 mod mmio;
@@ -14,6 +16,7 @@ mod pci;
 mod psci;
 mod start;
 mod tests;
+mod timers;
 
 use core::panic::PanicInfo;
 

@@ -41,6 +41,23 @@ pub(super) fn find_drive(machine: &Machine) -> Option<Drive> {
 }
 
 impl Drive {
+    /// One of its capabilities (PCI 6.7).
+    pub(super) fn capability(&self, id: u8) -> Option<Registers> {
+        let mut at = self.config.read8(0x34) & !3;
+        // There is no room for more than 48.
+        for _ in 0..48 {
+            if at == 0 {
+                break;
+            }
+            let capability = self.config.at(at.into());
+            if capability.read8(0) == id {
+                return Some(capability);
+            }
+            at = capability.read8(1) & !3;
+        }
+        None
+    }
+
     /// Lets it answer at its BAR and master the bus.
     pub(super) fn enable(&self) {
         self.config.write16(4, 0x6);

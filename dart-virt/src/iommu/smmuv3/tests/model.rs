@@ -46,6 +46,8 @@ pub(super) const IDR0_QEMU: u32 =
     1 << 1 | 0b10 << 2 | 1 << 4 | 1 << 18 | 0b10 << 21 | 0b01 << 24 | 1 << 26 | 0b01 << 27;
 pub(super) const IDR1_QEMU: u32 = 19 << 21 | 19 << 16 | 16;
 pub(super) const IDR5_QEMU: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 0b100;
+/// What lies below is registers.
+const DEVICES_BELOW: u64 = 0x4000_0000;
 pub(super) const TOP: Pa = Pa::new(0x1_8000_0000);
 
 impl Smmu {
@@ -191,7 +193,6 @@ impl Smmu {
             0b110,
             "faults abort, are recorded, do not stall"
         );
-        assert_eq!(context[3] & 0xff, 0xff);
         let t0sz = context[0] & 0x3f;
         if iova >> (64 - t0sz) != 0 {
             return Err(0x10);
@@ -205,6 +206,9 @@ impl Smmu {
             if last {
                 assert_ne!(entry >> 10 & 1, 0, "the access flag");
                 assert_eq!(entry >> 11 & 1, 1, "tagged");
+                let attribute = context[3] >> (8 * (entry >> 2 & 7)) & 0xff;
+                let registers = (entry & 0xffff_ffff_c000) < DEVICES_BELOW;
+                assert_eq!(attribute, if registers { 0x04 } else { 0xff });
                 if entry >> 6 & 1 == 0 || write && entry >> 7 & 1 == 1 {
                     return Err(0x13);
                 }

@@ -3,12 +3,18 @@
 mod access;
 mod deny;
 mod dma;
+mod features;
 mod flushes;
 mod forms;
+mod gic;
+mod idle;
 mod leaves;
 mod lpi;
 mod psci;
 mod tables;
+mod timer;
+mod uart;
+mod v2m;
 
 use super::bench::{Bench, Failure};
 use super::console::say;
@@ -43,14 +49,25 @@ const TESTS: &[(&str, Test)] = &[
     ("table-flood", tables::too_many),
     ("lpi", lpi::lpi),
     ("psci", psci::psci),
+    ("features", features::features),
     ("sysregs", access::system_registers),
     ("load-store", forms::loads_and_stores),
     ("odd-access", access::odd_accesses),
     ("config-space", access::config_space),
     ("many-flushes", flushes::many),
+    ("gic", gic::all),
+    ("timer", timer::timer),
+    ("v2m", v2m::v2m),
+    ("uart", uart::transmitter),
+    ("uart-registers", uart::registers),
+    ("uart-loop", uart::looped_back),
+    ("forge", uart::forge),
 ];
 
-/// Runs the tests that the command line names, in its order. `all` is every one.
+/// What only runs by name, because it does not come back, or not before something was typed.
+const ENDLESS: &[(&str, Test)] = &[("idle", idle::for_ever), ("echo", uart::echo)];
+
+/// Runs the tests that the command line names, in its order. `all` is every one that ends.
 pub(super) fn run(bench: &mut Bench) -> bool {
     let wanted = bench.machine.argument("payload.test").unwrap_or("all");
     let expected = match bench.machine.argument("payload.expect") {
@@ -60,7 +77,11 @@ pub(super) fn run(bench: &mut Bench) -> bool {
     let mut passed = true;
     for name in wanted.split(',') {
         let mut found = false;
-        for (candidate, test) in TESTS {
+        let endless = ENDLESS.iter().filter(|(candidate, _)| *candidate == name);
+        let part = gic::PARTS
+            .iter()
+            .filter(|(candidate, _)| *candidate == name);
+        for (candidate, test) in TESTS.iter().chain(endless).chain(part) {
             if *candidate == name || name == "all" {
                 found = true;
                 passed &= run_one(bench, candidate, *test, expected);
