@@ -163,7 +163,8 @@ pub(super) fn receive() {
         }
         wire.port.0.clear_interrupts(Interrupts::all());
     }
-    for input in typed {
+    // In place: most often there is nothing, and a list that moves is copied whole.
+    for input in typed.drain(..) {
         match input {
             Input::Guest(byte) => menu::type_to_guest(byte),
             Input::Oche(command) => answer(command),

@@ -120,7 +120,7 @@ impl fmt::Display for ResetError {
 
 impl core::error::Error for ResetError {}
 
-/// Resets a function, so that it is as [`super::enumerate`] left it: silent, with its BARs where
+/// Resets a function, so that it is as [`super::enumerate()`] left it: silent, with its BARs where
 /// they were. No guest may be able to make it do anything meanwhile.
 ///
 /// # Errors

@@ -15,8 +15,10 @@ pub(super) struct Loaded {
     pub(super) priority: u8,
     /// The `HW` bit.
     pub(super) hardware: bool,
-    /// A maintenance interrupt says when the guest is done with it.
-    pub(super) attended: bool,
+    /// Its number.
+    pub(super) intid: u32,
+    /// Pending, and no maintenance interrupt says when the guest is done with it: the same word serves again.
+    pub(super) plain: bool,
     /// The list register as it was written.
     pub(super) word: u64,
 }
@@ -93,6 +95,7 @@ impl Vgic {
         }
         controls.used = loaded.len();
         if let Some(core) = self.cores.get_mut(vcpu) {
+            core.disturbed = false;
             core.crowded = controls.hcr & (lr::HCR_NPIE | lr::HCR_LRENPIE) != 0;
             core.loaded = loaded;
         }
@@ -156,7 +159,8 @@ impl Vgic {
             state,
             priority: candidate.priority,
             hardware,
-            attended: matches!(tie, Tie::Maintenance),
+            intid: candidate.slot.intid(),
+            plain: state == State::Pending && !matches!(tie, Tie::Maintenance),
             word,
         };
         Some((word, loaded))

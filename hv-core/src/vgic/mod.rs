@@ -108,6 +108,8 @@ struct Core {
     private: Bank,
     /// What lies in its list registers.
     loaded: ArrayVec<Loaded, MAX_LIST_REGISTERS>,
+    /// Something that lies in its list registers has changed since.
+    disturbed: bool,
     /// Not everything found room in its list registers.
     crowded: bool,
     /// Its list registers may show private interrupts that are disabled by now.
@@ -155,6 +157,7 @@ impl Vgic {
                 asleep: true,
                 private: Bank::new(SGIS, index),
                 loaded: ArrayVec::new(),
+                disturbed: false,
                 crowded: false,
                 withdrawn: false,
                 interface: Interface::RESET,
@@ -257,7 +260,9 @@ impl Vgic {
             BankId::Shared(_) => 0,
         };
         host::settle_lines(bank, vcpu, linking, changes);
+        let mut disturbed = VcpuSet::EMPTY;
         for bit in bits(touched & bank.resident) {
+            disturbed.insert(bank.holder[bit].into());
             changes.kick.insert(bank.holder[bit].into());
         }
         // With trapped `ICC_*` an interrupt that was signalled and is withdrawn lies in no list register.
@@ -275,6 +280,13 @@ impl Vgic {
         let busy = bank.is_busy();
         if let BankId::Shared(n) = id {
             self.busy = (self.busy & !(1 << n)) | (u32::from(busy) << n);
+        }
+        if !disturbed.is_empty() {
+            for vcpu in disturbed.iter() {
+                if let Some(core) = self.cores.get_mut(vcpu) {
+                    core.disturbed = true;
+                }
+            }
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Written {
     pub index: usize,
     /// What.
     pub word: u64,
+    /// It was not in use.
+    pub fresh: bool,
 }
 
 impl Vgic {
@@ -28,10 +30,10 @@ impl Vgic {
         empty: u32,
         room: usize,
     ) -> Option<Written> {
-        let slot = self.slot(vcpu, intid)?;
-        if let Some(again) = self.again(vcpu, slot, empty, false) {
+        if let Some(again) = self.again(vcpu, intid, empty, false) {
             return Some(again);
         }
+        let slot = self.slot(vcpu, intid)?;
         self.append(vcpu, slot, room, |bank, mask| {
             (bank.edge & !bank.forwarded & mask != 0).then(|| {
                 bank.latch |= mask;
@@ -51,10 +53,10 @@ impl Vgic {
         if self.platform.linking != Linking::Hardware {
             return None;
         }
-        let slot = self.slot(vcpu, intid)?;
-        if let Some(again) = self.again(vcpu, slot, empty, true) {
+        if let Some(again) = self.again(vcpu, intid, empty, true) {
             return Some(again);
         }
+        let slot = self.slot(vcpu, intid)?;
         self.append(vcpu, slot, room, |bank, mask| {
             let plain = bank.forwarded & mask != 0 && bank.line & !bank.edge & mask == 0;
             plain.then(|| {
@@ -65,20 +67,16 @@ impl Vgic {
         })
     }
 
-    /// It lies in a list register, and the guest is done with it there.
-    fn again(&self, vcpu: usize, slot: Slot, empty: u32, hardware: bool) -> Option<Written> {
-        let core = self.cores.get(vcpu)?;
-        let index = core.loaded.iter().position(|entry| entry.slot == slot)?;
+    /// It lies in a list register, the guest is done with it there, and nothing has happened to it elsewhere since.
+    fn again(&self, vcpu: usize, intid: u32, empty: u32, hardware: bool) -> Option<Written> {
+        let core = self.cores.get(vcpu).filter(|core| !core.disturbed)?;
+        let index = core.loaded.iter().position(|entry| entry.intid == intid)?;
         let entry = core.loaded.get(index)?;
         let done = empty & (1 << index) != 0;
-        // One that was tied to a maintenance interrupt has more to say than that it is done.
-        let plain = entry.state == State::Pending && entry.hardware == hardware && !entry.attended;
-        let bank = self.bank(slot.bank)?;
-        let mask = 1 << slot.bit;
-        let quiet = (bank.again | bank.relinked) & mask == 0;
-        (done && plain && quiet).then_some(Written {
+        (done && entry.plain && entry.hardware == hardware).then_some(Written {
             index,
             word: entry.word,
+            fresh: false,
         })
     }
 
@@ -92,8 +90,9 @@ impl Vgic {
     ) -> Option<Written> {
         let listens = self.listening.contains(vcpu);
         let index = self.cores.get(vcpu).map(|core| core.loaded.len())?;
-        let crowded = self.cores.get(vcpu).is_none_or(|core| core.crowded);
-        if !listens || crowded || index >= room.min(lr::MAX_LIST_REGISTERS) {
+        let busy = self.cores.get(vcpu);
+        let busy = busy.is_none_or(|core| core.crowded || core.disturbed);
+        if !listens || busy || index >= room.min(lr::MAX_LIST_REGISTERS) {
             return None;
         }
         let holder = u8::try_from(vcpu).ok()?;
@@ -114,13 +113,18 @@ impl Vgic {
             state: State::Pending,
             priority,
             hardware: matches!(tie, Tie::Host(_)),
-            attended: false,
+            intid: slot.intid(),
+            plain: true,
             word,
         };
         if let BankId::Shared(n) = slot.bank {
             self.busy |= 1 << n;
         }
         self.cores.get_mut(vcpu)?.loaded.try_push(entry).ok()?;
-        Some(Written { index, word })
+        Some(Written {
+            index,
+            word,
+            fresh: true,
+        })
     }
 }

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use guest_abi::config::Delivery;
 use hv_core::arch::aarch64::gic::{self, read_list, write_list};
 use hv_core::arch::aarch64::{core as cpu, guest as vcpu};
+use hv_core::its::Routed;
 use hv_core::layout::{DART_INTID, GICR_FRAME};
 use hv_core::psci::MAX_VCPUS;
 use hv_core::vgic::lr::{EOI_COUNT, HCR_EN, eoi_count};
@@ -18,7 +19,7 @@ use spin::MutexGuard;
 
 use super::super::cores::{self, Core};
 use super::super::interrupts::host;
-use super::super::messages::messages;
+use super::super::messages::{Messages, messages};
 use super::Guest;
 
 /// How long one vCPU waits for others to tell what they have in their list registers, in microseconds. They are called
@@ -57,24 +58,31 @@ pub(in crate::el2) fn attend(core: &'static Core) {
 }
 
 /// The machine's interrupt `intid`, which a guest knows as `virtual_intid`, was taken on `core` and is active there.
-pub(in crate::el2) fn physical(core: &'static Core, intid: u32, virtual_intid: u32) {
-    let private = intid < 32;
-    let running = core.running();
-    let guest = match running {
-        Some((guest, _)) => Some(guest),
-        None if private => None,
-        None => super::current(),
-    };
-    let Some(guest) = guest else {
-        return gic::deactivate(intid); // a core without a vCPU has no use for a timer
-    };
-    if let Some((_, vcpu)) = running
+pub(in crate::el2) fn physical(
+    running: Option<(&'static Guest, usize)>,
+    intid: u32,
+    virtual_intid: u32,
+) {
+    if let Some((guest, vcpu)) = running
         && guest.quick(vcpu, |vgic, empty, room| {
             vgic.quick_physical(vcpu, virtual_intid, empty, room)
         })
     {
         return;
     }
+    physical_the_long_way(running, intid, virtual_intid);
+}
+
+#[inline(never)]
+fn physical_the_long_way(running: Option<(&'static Guest, usize)>, intid: u32, virtual_intid: u32) {
+    let guest = match running {
+        Some((guest, _)) => Some(guest),
+        None if intid < 32 => None,
+        None => super::current(),
+    };
+    let Some(guest) = guest else {
+        return gic::deactivate(intid); // a core without a vCPU has no use for a timer
+    };
     guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
     if guest.delivery != Delivery::Hardware {
         // Masked by a line change just now: it cannot come again before that is taken back.
@@ -83,22 +91,32 @@ pub(in crate::el2) fn physical(core: &'static Core, intid: u32, virtual_intid: u
 }
 
 /// A message (LPI) has come to `core`. It has no active state: nothing is owed to the machine's GIC.
-pub(in crate::el2) fn message(core: &'static Core, lpi: u32) {
+pub(in crate::el2) fn message(
+    core: &'static Core,
+    running: Option<(&'static Guest, usize)>,
+    lpi: u32,
+) {
     // One that nobody wants comes from a device that was taken away meanwhile.
     let Some((messages, routed)) = messages().and_then(|all| Some((all, all.route(lpi)?))) else {
         return;
     };
-    let guest = super::current().filter(|guest| guest.id == routed.guest);
-    let Some(guest) = guest else {
-        return;
-    };
-    if let Some(vcpu) = guest.own_vcpu()
+    if let Some((guest, vcpu)) = running
+        && guest.id == routed.guest
         && guest.quick(vcpu, |vgic, empty, room| {
             vgic.quick_pulse(vcpu, routed.event, empty, room)
         })
     {
         return;
     }
+    message_the_long_way(core, messages, &routed, lpi);
+}
+
+#[inline(never)]
+fn message_the_long_way(core: &'static Core, messages: &Messages, routed: &Routed, lpi: u32) {
+    let guest = super::current().filter(|guest| guest.id == routed.guest);
+    let Some(guest) = guest else {
+        return;
+    };
     let mut elsewhere = VcpuSet::EMPTY;
     guest.source(|vgic, _| {
         vgic.pulse(0, routed.event);
@@ -161,10 +179,8 @@ impl Guest {
             return false;
         };
         write_list(written.index, written.word);
-        if let Some(used) = self.lists_used.get(vcpu)
-            && used.load(Ordering::Relaxed) <= written.index
-        {
-            used.store(written.index.saturating_add(1), Ordering::Relaxed);
+        if written.fresh {
+            self.lists_used[vcpu].store(written.index.saturating_add(1), Ordering::Relaxed);
         }
         true
     }

@@ -59,30 +59,35 @@ pub(in crate::el2) fn start_core(core: usize, machine: &Machine) -> Result<(), S
 
 /// Takes what is pending on this core, by one of the two signals.
 pub(in crate::el2) fn take(core: &'static Core, signal: Signal) {
+    let running = core.running();
     for _ in 0..INTERRUPTS_PER_EXIT {
         let Some(intid) = gic::acknowledge(signal) else {
             return;
         };
         gic::drop_priority(signal, intid);
         if intid >= FIRST_MESSAGE {
-            guest::message(core, intid);
+            guest::message(core, running, intid);
             continue;
         }
         match feed::get(intid) {
             // The guest's end of interrupt deactivates it, or the line change that comes with it does.
-            Feed::Guest(virtual_intid) => guest::physical(core, intid, virtual_intid),
-            feed => {
-                own(core, intid, feed);
-                gic::deactivate(intid);
-                if feed == Feed::Tick {
-                    control::carry_out(); // may not come back: nothing is left to be done for this interrupt
-                }
-            }
+            Feed::Guest(virtual_intid) => guest::physical(running, intid, virtual_intid),
+            feed => own(core, intid, feed),
         }
     }
 }
 
+/// One of Oche's own. Apart from the others, so that those do not pay for what this needs.
+#[inline(never)]
 fn own(core: &'static Core, intid: u32, feed: Feed) {
+    deal_with(core, intid, feed);
+    gic::deactivate(intid);
+    if feed == Feed::Tick {
+        control::carry_out(); // may not come back: nothing is left to be done for this interrupt
+    }
+}
+
+fn deal_with(core: &'static Core, intid: u32, feed: Feed) {
     match feed {
         Feed::Kick => cores::kicked(core),
         Feed::Maintenance => guest::attend(core),

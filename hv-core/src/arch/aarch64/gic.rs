@@ -36,6 +36,7 @@ pub fn start_interface(group0: bool) {
 }
 
 /// Takes the most urgent pending interrupt of this core; `None`: there is none.
+#[inline]
 pub fn acknowledge(signal: Signal) -> Option<u32> {
     let word = match signal {
         Signal::Irq => read_register!("s3_0_c12_c12_0"), // ICC_IAR1_EL1
@@ -46,6 +47,7 @@ pub fn acknowledge(signal: Signal) -> Option<u32> {
 }
 
 /// Lets other interrupts come again; the one that was taken stays active.
+#[inline]
 pub fn drop_priority(signal: Signal, intid: u32) {
     match signal {
         Signal::Irq => write_register!("s3_0_c12_c12_1", u64::from(intid)), // ICC_EOIR1_EL1
