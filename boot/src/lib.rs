@@ -1,5 +1,5 @@
-//! What Oche does before a guest runs, as plain logic: reading the machine's device tree, writing
-//! the guest's, finding room for things; and what it answers on its control line. Nothing here
+//! What Oche does beside running guests, as plain logic: reading the machine's device tree, writing the guest's,
+//! finding room for things; what the console shows, and what is answered on the control line. Nothing here
 //! touches hardware, so all of it is tested on a PC; the image (`main.rs`) wires it to the machine.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -115,6 +115,8 @@ pub struct Summary {
     pub frames_free_at_end: u64,
     /// Microseconds from entering the guest to its first instruction at EL0, if it got there.
     pub userspace_us: Option<u64>,
+    /// Microseconds from Oche's first instruction to the guest's first.
+    pub boot_us: u64,
     /// Microseconds from entering the guest to its end.
     pub run_us: u64,
     /// The guest's virtual CPUs.

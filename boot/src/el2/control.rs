@@ -2,7 +2,7 @@
 //! business; here are the registers, what Oche knows of itself, and the place where an order waits to be carried out.
 
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use arrayvec::ArrayString;
 use boot::control::{LogRing, Machine, Order, Refused, Registers, Server, Uart16550};
@@ -28,6 +28,8 @@ const PATIENCE: u32 = 1_000_000;
 static LOG: Mutex<LogRing<LOG_SIZE>> = Mutex::new(LogRing::new());
 static LINE: Mutex<Option<Line>> = Mutex::new(None);
 static ORDER: Mutex<Option<Order>> = Mutex::new(None);
+/// The guest that is to be killed because its end was chosen in the menu, and one more; 0 for none.
+static KILL_FROM_CONSOLE: AtomicUsize = AtomicUsize::new(0);
 
 /// The UART's registers.
 struct Ports(Mmio);
@@ -86,13 +88,23 @@ pub(super) fn poll() {
     }
 }
 
+/// Has a guest killed when [`carry_out`] is next called.
+pub(super) fn kill_from_console(number: usize) {
+    KILL_FROM_CONSOLE.store(number.saturating_add(1), Ordering::Release);
+}
+
 /// Carries out what was ordered, if anything was. To be called where no interrupt is being dealt with and no lock is
 /// held: it may end the run, or start a guest anew with this core waiting for orders.
 pub(super) fn carry_out() {
+    let guest = |number| Oche::guests().nth(number);
+    let chosen = KILL_FROM_CONSOLE.swap(0, Ordering::AcqRel).checked_sub(1);
+    if let Some(guest) = chosen.and_then(guest) {
+        let reason = reason(format_args!("killed at the console"));
+        guest::end(guest, Outcome::Stopped, Some(reason))
+    }
     let Some(order) = ORDER.lock().take() else {
         return;
     };
-    let guest = |number| Oche::guests().nth(number);
     match order {
         Order::Kill(number) => {
             if let Some(guest) = guest(number) {
@@ -197,7 +209,9 @@ impl Machine for Oche {
             return Err(Refused::NotNow);
         }
         match order {
-            Order::Kill(number) | Order::Restart(number) => {
+            // A guest that is being started anew ends after that.
+            Order::Kill(number) => Self::guests().nth(number).map(|_| ()).ok_or(Refused::Off),
+            Order::Restart(number) => {
                 let guest = Self::guests().nth(number).ok_or(Refused::Off)?;
                 match guest.ending.load(Ordering::Relaxed) {
                     true => Err(Refused::NotNow),

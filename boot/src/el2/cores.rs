@@ -34,6 +34,8 @@ struct Order {
     vcpu: usize,
     entry: u64,
     context: u64,
+    /// In which of the guest's lives: an order of an earlier one is void.
+    life: u64,
 }
 
 /// One core.
@@ -97,6 +99,11 @@ impl Core {
     /// Its number: the position in the device tree.
     pub(super) const fn index(&self) -> usize {
         self.index
+    }
+
+    /// The calling core runs no vCPU any more, though it has something left to do.
+    pub(super) fn rest(&self) {
+        self.set_running(None);
     }
 
     /// The guest that it runs a vCPU of, and which.
@@ -224,9 +231,23 @@ pub(super) fn send(
         vcpu,
         entry,
         context,
+        life: guest.restarts.load(Ordering::SeqCst),
     });
     kick(core);
     Ok(())
+}
+
+/// Takes back what cores have been told to do for `guest`.
+pub(super) fn forget_orders(guest: &'static Guest) {
+    for core in &CORES {
+        let mut order = core.order.lock();
+        if order
+            .as_ref()
+            .is_some_and(|order| core::ptr::eq(order.guest, guest))
+        {
+            *order = None;
+        }
+    }
 }
 
 /// Calls `core` to EL2.
@@ -273,6 +294,7 @@ fn enter(core: &'static Core, order: &Order) -> ! {
         vcpu,
         entry,
         context,
+        life,
     } = *order;
     core.set_running(Some((guest, vcpu)));
     vcpu::prepare(
@@ -280,7 +302,9 @@ fn enter(core: &'static Core, order: &Order) -> ! {
         cpu::affinity(),
         guest.counter_offset(),
     );
-    guest.begin(vcpu);
+    if !guest.begin(vcpu, life) {
+        park()
+    }
     let mut frame = GuestFrame::at(entry, context);
     // SAFETY: `prepare` has just run, nothing on this stack is needed any more, and stage 2 maps this guest's RAM, its
     // devices and nothing else (`guest::load`).

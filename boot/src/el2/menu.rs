@@ -3,10 +3,10 @@
 use core::sync::atomic::Ordering;
 
 use boot::console::Command;
-use guest_abi::summary::{Outcome, reason};
 use hv_core::arch::aarch64::core as cpu;
 use log::info;
 
+use super::control;
 use super::guest::{self, Guest};
 
 /// A byte for the guest that has the keyboard.
@@ -29,11 +29,7 @@ pub(super) fn carry_out(command: Command) {
             let name = guest.uart.name();
             info!("menu: guest 0, {name}: {vcpus} vCPUs, {mib} MiB, has the keyboard");
         }
-        Command::Kill => guest::end(
-            guest,
-            Outcome::Stopped,
-            Some(reason(format_args!("killed at the console"))),
-        ),
+        Command::Kill => control::kill_from_console(0),
         Command::Prompt | Command::Help | Command::AskKill | Command::Back => {}
     }
 }

@@ -3,7 +3,7 @@
 //! The ITS and the tables of LPIs are memory that the interrupt controller reads and writes behind no IOMMU, so they are
 //! Oche's alone. What a guest's device gets is the doorbell's frame in its DART's shadow.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use alloc::boxed::Box;
 use boot::machine::{self, Machine};
@@ -127,8 +127,11 @@ impl Messages {
 
     /// Has an LPI come to `core` from now on. One that cannot be moved stays where it is, which is only slower.
     pub(super) fn retarget(&self, lpi: u32, core: usize) {
-        if let Err(why) = self.its.lock().retarget(lpi, core) {
-            warn!("message {lpi} could not be sent to core {core}: {why}");
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if let Err(why) = self.its.lock().retarget(lpi, core)
+            && !SAID.swap(true, Ordering::Relaxed)
+        {
+            warn!("message {lpi} could not be sent to core {core}, nor may others be: {why}");
         }
     }
 

@@ -115,8 +115,8 @@ fn refuse_below_el2(early: &Early) -> ! {
     barrier::halt()
 }
 
-/// At the top of RAM, MMU off, on the boot core.
+/// At the top of RAM, MMU off, on the boot core. `entered`: what the counter was at Oche's first instruction.
 #[unsafe(no_mangle)]
-extern "C" fn oche_main(tree: u64, _image: u64) -> ! {
-    start::start(Pa::new(tree))
+extern "C" fn oche_main(tree: u64, entered: u64) -> ! {
+    start::start(Pa::new(tree), entered)
 }

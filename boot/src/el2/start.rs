@@ -1,6 +1,7 @@
 //! From the first instruction with a stack to the guest's first instruction, in order.
 
 use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use boot::console::Style;
 use boot::machine::{self, Early, Machine};
@@ -27,8 +28,17 @@ use super::ram::Ram;
 use super::sentence::{Sentence, sentence};
 use super::{cores, device_tree, image, refuse};
 
+/// What the physical counter was at Oche's first instruction.
+static ENTERED: AtomicU64 = AtomicU64::new(0);
+
+/// Microseconds from then to when the counter was `ticks`.
+pub(super) fn since_entry(ticks: u64) -> u64 {
+    cpu::microseconds(ticks.saturating_sub(ENTERED.load(Ordering::Relaxed)))
+}
+
 /// Starts Oche, then its guest. The way out is the guest's end, or a sentence and power-off.
-pub(super) fn start(tree: Pa) -> ! {
+pub(super) fn start(tree: Pa, entered: u64) -> ! {
+    ENTERED.store(entered, Ordering::Relaxed);
     let Some((bytes, early)) =
         device_tree(tree).and_then(|bytes| Some((bytes, machine::early(bytes).ok()?)))
     else {

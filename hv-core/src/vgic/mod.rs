@@ -1,9 +1,9 @@
 //! A GICv3 for one guest, as plain logic (Arm IHI 0069): distributor, redistributors, and the CPU interface either
 //! by list registers or, where `ICC_*` accesses trap, in software.
 //!
-//! Nothing here touches hardware. What calls lead to is in [`Vgic::changes`]: vCPUs that must
-//! look again, host lines to change. Only
-//! Group 1 is delivered; there are no LPIs, no message-based SPIs and no 1-of-N routing, and the guest is told so.
+//! Nothing here touches hardware. What calls lead to is in [`Vgic::changes`]: vCPUs that must look again, host lines to
+//! change. Only Group 1 is delivered; there are no LPIs and no 1-of-N routing, and the guest is told so. Messages come by
+//! a frame beside the distributor ([`v2m`]), not by its own registers.
 //! Everything that a guest can steer is bounded by [`SPIS`] and [`MAX_VCPUS`].
 
 mod bank;

@@ -69,7 +69,11 @@ impl Vgic {
 
     /// It lies in a list register, the guest is done with it there, and nothing has happened to it elsewhere since.
     fn again(&self, vcpu: usize, intid: u32, empty: u32, hardware: bool) -> Option<Written> {
-        let core = self.cores.get(vcpu).filter(|core| !core.disturbed)?;
+        let listens = self.listening.contains(vcpu);
+        let core = self
+            .cores
+            .get(vcpu)
+            .filter(|core| listens && !core.disturbed)?;
         let index = core.loaded.iter().position(|entry| entry.intid == intid)?;
         let entry = core.loaded.get(index)?;
         let done = empty & (1 << index) != 0;

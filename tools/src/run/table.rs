@@ -64,6 +64,13 @@ pub(crate) fn table(summary: &Summary, guest: &GuestWords) -> String {
         rows.push(("checksum", sum.clone()));
     }
     rows.push((
+        "start",
+        format!(
+            "{} from EL2 entry to the guest's first instruction",
+            seconds(s.boot_us)
+        ),
+    ));
+    rows.push((
         "time",
         match s.userspace_us {
             Some(time) => format!(

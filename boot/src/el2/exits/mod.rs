@@ -30,7 +30,7 @@ const GUEST_LINES: u64 = 32;
 static LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Logs something that a guest did, as long as it has lines left.
-fn complain(text: Arguments<'_>) {
+pub(super) fn complain(text: Arguments<'_>) {
     match LINES.fetch_add(1, Ordering::Relaxed) {
         n if n < GUEST_LINES => warn!("{text}"),
         GUEST_LINES => warn!("more of the guest's mistakes are not printed"),

@@ -13,7 +13,7 @@ use log::{error, info, warn};
 use super::super::allocator::FRAMES;
 use super::super::pci::renew;
 use super::super::sentence::Sentence;
-use super::super::{console, failure, platform};
+use super::super::{console, cores, failure, platform, start};
 use super::load::take_messages;
 use super::{Guest, current, stage2};
 
@@ -22,12 +22,16 @@ const LAST_DRAINS: usize = 16;
 
 /// Ends the run: called on any core. Other vCPUs are called out first.
 pub(in crate::el2) fn end(guest: &'static Guest, outcome: Outcome, reason: Option<Reason>) -> ! {
-    if guest.ending.swap(true, Ordering::AcqRel) {
+    // Before the look at `ending`: a core that starts the guest anew clears that first, and looks for this after.
+    guest.doom.lock().get_or_insert_with(|| (outcome, reason));
+    if guest.ending.swap(true, Ordering::SeqCst) {
         guest.leave()
     }
     let run_us =
         cpu::microseconds(cpu::ticks().saturating_sub(guest.entered.load(Ordering::Relaxed)));
-    guest.stop();
+    if !guest.stop() {
+        error!("not every vCPU of the guest came out when it was called");
+    }
     guest.bus.lock().silence(&guest.config_space);
     if let Err(why) = guest.reset_functions() {
         error!("{why}");
@@ -60,22 +64,24 @@ impl Guest {
     }
 
     /// Has every vCPU come out and stay out, the calling one included, and takes the guest off the machine's lines.
-    pub(super) fn stop(&self) {
+    /// `false`: not all of them came.
+    pub(super) fn stop(&'static self) -> bool {
         if let Some(vcpu) = self.own_vcpu() {
             vcpu::stop_timers();
             self.let_go(vcpu);
             self.inside.fetch_and(!(1 << vcpu), Ordering::SeqCst);
         }
-        self.kick_others();
+        cores::forget_orders(self);
         let since = cpu::ticks();
-        while self.inside.load(Ordering::SeqCst) != 0 {
-            if cpu::microseconds(cpu::ticks().saturating_sub(since)) > OUT_WITHIN {
-                error!("not every vCPU of the guest came out when it was called");
-                break;
-            }
-            core::hint::spin_loop();
+        let mut out = true;
+        while out && self.inside.load(Ordering::SeqCst) != 0 {
+            // Again and again: one that was about to enter says so first, and looks at `ending` after.
+            self.kick_others();
+            out = cpu::microseconds(cpu::ticks().saturating_sub(since)) <= OUT_WITHIN;
         }
         self.release_lines();
+        cores::this().rest();
+        out
     }
 }
 
@@ -153,6 +159,7 @@ fn report(
         frames_total: FRAMES.total(),
         frames_free_at_start: guest.frames_free_at_start,
         frames_free_at_end: FRAMES.free_frames(),
+        boot_us: start::since_entry(guest.entered.load(Ordering::Relaxed)),
         userspace_us: (userspace != 0).then(|| cpu::microseconds(userspace)),
         run_us,
         vcpus: guest.affinities.len() as u64,

@@ -14,10 +14,10 @@ use hv_core::vgic::{
     DirTrap, IccRegister, Line, LineChange, Linking, MAX_LIST_REGISTERS, Platform, VcpuSet, Vgic,
     Written,
 };
-use log::error;
 use spin::MutexGuard;
 
 use super::super::cores::{self, Core};
+use super::super::exits::complain;
 use super::super::interrupts::host;
 use super::super::messages::{Messages, messages};
 use super::Guest;
@@ -83,6 +83,9 @@ fn physical_the_long_way(running: Option<(&'static Guest, usize)>, intid: u32, v
     let Some(guest) = guest else {
         return gic::deactivate(intid); // a core without a vCPU has no use for a timer
     };
+    if guest.ending.load(Ordering::SeqCst) {
+        return gic::deactivate(intid); // its GIC no longer counts
+    }
     guest.source(|vgic, vcpu| vgic.physical(vcpu, virtual_intid));
     if guest.delivery != Delivery::Hardware {
         // Masked by a line change just now: it cannot come again before that is taken back.
@@ -141,15 +144,22 @@ pub(in crate::el2) fn faults() {
 impl Guest {
     /// Brings the wire of the DART's interrupt to where its registers want it.
     pub(super) fn update_dart_line(&self) {
-        let level = self.dma.lock().dart.interrupt();
-        if level == self.dart_line.load(Ordering::Acquire) {
+        let changed = {
+            let dma = self.dma.lock();
+            dma.dart.interrupt() != self.dart_line.load(Ordering::Acquire)
+        };
+        if !changed {
             return;
         }
         self.interrupts(|vgic| {
             // Asked again under the GIC's lock: what is told last is what is so.
-            let level = self.dma.lock().dart.interrupt();
-            self.dart_line.store(level, Ordering::Release);
-            vgic.raise(0, DART_INTID, level)
+            let level = {
+                let dma = self.dma.lock();
+                let level = dma.dart.interrupt();
+                self.dart_line.store(level, Ordering::Release);
+                level
+            };
+            vgic.raise(0, DART_INTID, level);
         });
     }
 
@@ -235,11 +245,13 @@ impl Guest {
                 return vgic;
             }
             if has_passed(since) {
-                error!("a vCPU did not tell what is in its list registers in time");
+                complain(format_args!(
+                    "a vCPU did not tell what is in its list registers in time"
+                ));
                 return vgic;
             }
             drop(vgic);
-            core::hint::spin_loop();
+            cores::stop_if_failed(cores::this());
         }
     }
 
@@ -255,7 +267,7 @@ impl Guest {
         self.kick(kick);
         let since = cpu::ticks();
         while self.settling.load(Ordering::SeqCst) != 0 && !has_passed(since) {
-            core::hint::spin_loop();
+            cores::stop_if_failed(cores::this());
         }
     }
 
@@ -360,9 +372,14 @@ impl Guest {
         vcpu
     }
 
-    /// The calling core is about to enter the guest as `vcpu`, whose CPU interface is as after reset.
-    pub(in crate::el2) fn begin(&self, vcpu: usize) {
+    /// The calling core is about to enter the guest as `vcpu`, whose CPU interface is as after reset. `false`: the guest is
+    /// ending, or is in another of its lives than the one that this was meant for.
+    pub(in crate::el2) fn begin(&self, vcpu: usize, life: u64) -> bool {
         self.inside.fetch_or(1 << vcpu, Ordering::SeqCst);
+        if self.ending.load(Ordering::SeqCst) || self.restarts.load(Ordering::SeqCst) != life {
+            self.inside.fetch_and(!(1 << vcpu), Ordering::SeqCst);
+            return false;
+        }
         gic::reset_virtual_interface();
         self.lists_used[vcpu].store(0, Ordering::Relaxed);
         if self.delivery == Delivery::Trapped {
@@ -372,6 +389,7 @@ impl Guest {
         self.interrupts(|vgic| {
             vgic.reset_interface(vcpu);
         });
+        true
     }
 
     /// The calling core's vCPU leaves the guest for good, or until it is switched on again: what its list registers
@@ -493,6 +511,22 @@ impl Guest {
             |vgic| vgic.redistributor_stale(vcpu, offset, bytes),
             |vgic| vgic.redistributor_write(vcpu, offset, bytes, value),
         );
+    }
+
+    /// Brings the machine's lines back to where they were before the guest had a GIC. No vCPU runs.
+    pub(super) fn quiet_lines(&self) {
+        let Some(gic) = host() else {
+            return;
+        };
+        for line in &self.lines {
+            let intid = line.machine.intid();
+            let cores = if intid < 32 { self.affinities.len() } else { 1 };
+            for vcpu in 0..cores {
+                gic.disable(self.core_of(vcpu), intid);
+                gic.deactivate(self.core_of(vcpu), intid);
+            }
+            gic.route(self.core_of(0), intid);
+        }
     }
 
     /// Takes the guest off the machine's lines. No vCPU runs any more.

@@ -244,6 +244,7 @@ pub(in crate::el2) fn load(from: Ingredients) -> Result<Entry, Sentence> {
         repeats: [const { Mutex::new(Repeats::NONE) }; MAX_VCPUS],
         canaries,
         ending: AtomicBool::new(false),
+        doom: Mutex::new(None),
         frames_free_at_start,
         from,
         routes,

@@ -17,7 +17,7 @@ mod uart;
 use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use guest_abi::config::Delivery;
-use guest_abi::summary::{Outcome, reason};
+use guest_abi::summary::{Outcome, Reason, reason};
 use hv_core::arch::aarch64::core as cpu;
 use hv_core::arch::aarch64::guest::StageTwo;
 use hv_core::arch::aarch64::mmio::Mmio;
@@ -50,7 +50,11 @@ use self::reveal::Targets;
 pub(super) use self::stage2::StageTwoTlb;
 use self::uart::GuestUart;
 
-/// One guest. Fields behind a lock are changed by traps of any of its vCPUs; no trap holds two of the locks at once.
+/// One guest. Fields behind a lock are changed by traps of any of its vCPUs.
+///
+/// Who holds more than one lock has taken them in this order: the control line's (`control.rs`), `uart`, `vgic`, `dma`,
+/// the console's, that of Oche's log. All other locks are held alone, but that whoever holds one may log a line, and
+/// allocate: the allocators' locks come last.
 pub(super) struct Guest {
     pub(super) id: GuestId,
     /// A guard has been taken out of this run.
@@ -65,7 +69,6 @@ pub(super) struct Guest {
     pub(super) granule: u64,
     pub(super) cores: Mutex<Cores>,
     pub(super) affinities: ArrayVec<u64, MAX_VCPUS>,
-    /// Taken before the lock of `dma`, where a trap needs both.
     pub(super) vgic: Mutex<Vgic>,
     pub(super) delivery: Delivery,
     /// List registers of each core.
@@ -97,8 +100,10 @@ pub(super) struct Guest {
     pub(super) repeats: [Mutex<Repeats>; MAX_VCPUS],
     /// Frames of Oche's own that were revealed, and what each of their words must still say at the end.
     pub(super) canaries: Canaries,
-    /// The run is over: a vCPU that comes out stays out.
+    /// The run is over, or starts anew: a vCPU that comes out stays out.
     pub(super) ending: AtomicBool,
+    /// Somebody wants the guest's end; whoever starts it anew at that moment finds it here.
+    pub(super) doom: Mutex<Option<(Outcome, Option<Reason>)>>,
     pub(super) frames_free_at_start: u64,
     /// What it was made from, and is made from again.
     pub(super) from: &'static Ingredients,

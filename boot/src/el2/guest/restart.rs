@@ -16,14 +16,25 @@ use super::{Guest, end};
 
 /// Starts the guest anew, from whichever core; this core waits for orders then. A guest that cannot be is ended.
 pub(in crate::el2) fn restart(guest: &'static Guest) -> ! {
-    if guest.ending.swap(true, Ordering::AcqRel) {
+    if guest.ending.swap(true, Ordering::SeqCst) {
         guest.leave()
     }
-    guest.stop();
-    match renew(guest) {
-        Ok(()) => cores::park(),
+    let renewed = match guest.stop() {
+        true => renew(guest),
+        false => Err(sentence!("not every vCPU came out when it was called")),
+    };
+    match renewed {
+        Ok((kernel, tree)) => {
+            guest.ending.store(false, Ordering::SeqCst);
+            let doom = guest.doom.lock().take();
+            if let Some((outcome, reason)) = doom {
+                end(guest, outcome, reason) // somebody asked for it meanwhile, and found the guest ending
+            }
+            guest.start(kernel, tree);
+            cores::park()
+        }
         Err(why) => {
-            guest.ending.store(false, Ordering::Release);
+            guest.ending.store(false, Ordering::SeqCst);
             let reason = reason(format_args!("the guest could not be started anew: {why}"));
             end(guest, Outcome::Stopped, Some(reason))
         }
@@ -31,7 +42,7 @@ pub(in crate::el2) fn restart(guest: &'static Guest) -> ! {
 }
 
 /// No vCPU runs.
-fn renew(guest: &'static Guest) -> Result<(), Sentence> {
+fn renew(guest: &'static Guest) -> Result<(u64, u64), Sentence> {
     guest.bus.lock().silence(&guest.config_space);
     *guest.bus.lock() = guest.fresh_bus.clone();
     guest.with_dma(|dart, host| {
@@ -46,10 +57,15 @@ fn renew(guest: &'static Guest) -> Result<(), Sentence> {
         *dart = GuestDma::renewed(host, dart).map_err(|error| sentence!("{error}"))?;
         assign(dart, host, &guest.routes)
     })?;
-    guest.uart_reset();
     let mut fresh = vgic(&guest.affinities, guest.delivery);
     forward(&mut fresh, guest.affinities.len(), &guest.lines);
-    *guest.vgic.lock() = fresh;
+    {
+        let mut vgic = guest.vgic.lock();
+        // What the old one has let through since it was taken off the lines is forgotten with it.
+        guest.quiet_lines();
+        *vgic = fresh;
+    }
+    guest.uart_reset();
     guest.dart_line.store(false, Ordering::Release);
     *guest.cores.lock() = Cores::new(guest.affinities.iter().copied());
     for (again, repeats) in guest.fetched_again.iter().zip(&guest.repeats) {
@@ -58,7 +74,7 @@ fn renew(guest: &'static Guest) -> Result<(), Sentence> {
     }
     let restarts = guest
         .restarts
-        .fetch_add(1, Ordering::Relaxed)
+        .fetch_add(1, Ordering::SeqCst)
         .saturating_add(1);
     let placement = fill_ram(
         guest.from,
@@ -70,7 +86,5 @@ fn renew(guest: &'static Guest) -> Result<(), Sentence> {
         restarts,
     )?;
     info!("guest starts anew at {}", placement.kernel);
-    guest.ending.store(false, Ordering::Release);
-    guest.start(placement.kernel.get(), placement.tree.get());
-    Ok(())
+    Ok((placement.kernel.get(), placement.tree.get()))
 }

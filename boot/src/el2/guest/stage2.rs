@@ -116,7 +116,7 @@ pub(super) fn revoke(guest: &Guest) {
             0,
         );
     }
-    tlb::invalidate_guest();
+    tlb::invalidate_all_guests(); // whichever stage 2 this core has loaded
 }
 
 /// Drops stage-2 translations of the guest whose stage 2 this core has loaded.

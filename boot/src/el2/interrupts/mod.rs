@@ -82,7 +82,7 @@ pub(in crate::el2) fn take(core: &'static Core, signal: Signal) {
 fn own(core: &'static Core, intid: u32, feed: Feed) {
     deal_with(core, intid, feed);
     gic::deactivate(intid);
-    if feed == Feed::Tick {
+    if matches!(feed, Feed::Tick | Feed::Console) {
         control::carry_out(); // may not come back: nothing is left to be done for this interrupt
     }
 }

@@ -17,6 +17,8 @@ pub(super) fn tick() {
     start();
     console::receive();
     control::poll();
+    // The IOMMU's queue may hold more than one look takes, and speaks up only when it was empty.
+    guest::faults();
     if let Some(guest) = guest::current() {
         guest.uart_attend();
     }

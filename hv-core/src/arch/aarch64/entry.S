@@ -39,6 +39,7 @@ primary:
     lsr     x20, x20, #2
     cmp     x20, #2
     b.ne    1f
+    mrs     x22, cntpct_el0                 // the time of entry
     bl      become_host                     // E2H before anything looks at a register whose layout it changes
 1:  adr_l   x0, __stack_primary_top
     mov     sp, x0
@@ -91,7 +92,7 @@ primary:
     isb
     mov     x29, xzr
     mov     x0, x19
-    adr_l   x1, __image_start
+    mov     x1, x22
     bl      oche_main
     b       hang
 

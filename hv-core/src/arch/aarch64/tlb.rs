@@ -15,6 +15,15 @@ pub fn invalidate_guest() {
     barrier::isb();
 }
 
+/// Every translation of every guest, on every core; returns when it is done.
+pub fn invalidate_all_guests() {
+    barrier::dsb_ish();
+    // SAFETY: as above.
+    unsafe { asm!("tlbi alle1is", options(nostack, preserves_flags)) };
+    barrier::dsb_ish();
+    barrier::isb();
+}
+
 /// The same, on this core alone: what may be left from before a guest's first entry on it.
 pub fn invalidate_guest_here() {
     // SAFETY: as above.

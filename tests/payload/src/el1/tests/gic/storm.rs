@@ -176,6 +176,10 @@ fn preempting_storm(stage: &Stage) -> Result<(), Failure> {
     run(stage, true)
 }
 
+/// How often a core may find that what was signalled has gone (INTID 1023, IHI 0069 4.1.1): not once where it runs
+/// alone, but a level that is lowered while another core looks may do so.
+const SPURIOUS_AT_MOST: u32 = 3;
+
 fn run(stage: &Stage, preempt: bool) -> Result<(), Failure> {
     let cores = stage.cores.min(2);
     for side in &SIDES {
@@ -198,7 +202,10 @@ fn run(stage: &Stage, preempt: bool) -> Result<(), Failure> {
         let idle = side.idle.load(Ordering::Acquire);
         let record = vector::record(core);
         check!(
-            came == SGIS && virtual_ticks == TICKS && physical_ticks == TICKS && idle == 0,
+            came == SGIS
+                && virtual_ticks == TICKS
+                && physical_ticks == TICKS
+                && idle <= SPURIOUS_AT_MOST,
             "in a storm an interrupt is lost or doubled",
             "core {core}: {came} SGIs of {SGIS}, {virtual_ticks} and {physical_ticks} ticks of \
              {TICKS}, {idle} for nothing"
