@@ -8,6 +8,7 @@ mod allocator;
 mod console;
 mod control;
 mod cores;
+mod devices;
 mod exits;
 mod failure;
 mod guest;

@@ -14,7 +14,7 @@ use super::super::allocator::FRAMES;
 use super::super::pci::renew;
 use super::super::sentence::Sentence;
 use super::super::{console, cores, failure, platform, start};
-use super::load::take_messages;
+use super::devices::take_messages;
 use super::{Guest, current, stage2};
 
 /// How often the host IOMMU is asked for its last faults: often enough to empty its queue.

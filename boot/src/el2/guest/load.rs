@@ -4,38 +4,31 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use arrayvec::ArrayVec;
-use boot::machine::{Interrupt, Machine};
-use boot::range::PaRange;
-use dart_virt::iommu::smmuv3::Smmuv3;
 use dart_virt::variant::T8103;
-use dart_virt::{GuestDma, Host, HostStream, Settings, StreamId, Widening};
-use guest_abi::config::{self, GuestConfig};
+use dart_virt::{GuestDma, Host, HostStream, Settings, Widening};
+use guest_abi::config;
 use hv_core::Ipa;
 use hv_core::arch::aarch64::guest::StageTwo;
-use hv_core::arch::aarch64::mmio::Mmio;
 use hv_core::arch::aarch64::{core as cpu, gic};
-use hv_core::layout::{BAR_BASE, BAR_SIZE, PCI_PIN_INTID, RAM_FLOOR};
-use hv_core::pci::{Bus, Function, Unassignable, VirtualBus, own_serial};
+use hv_core::layout::{BAR_BASE, BAR_SIZE, RAM_FLOOR};
+use hv_core::pci::VirtualBus;
 use hv_core::psci::{Cores, MAX_VCPUS};
 use hv_core::stage2::{self, Granule, Stage2};
 use hv_core::table::Table;
 use hv_core::trap::access::Repeats;
-use hv_core::vgic::Vgic;
-use log::{info, warn};
+use log::info;
 use spin::Mutex;
 
 use super::super::allocator::FRAMES;
-use super::super::control;
-use super::super::cores;
-use super::super::failure;
-use super::super::interrupts::{Feed, host, set_feed};
-use super::super::messages::{self, Messages, messages};
-use super::super::pci::{Ecam, ecam, scan};
+use super::super::devices::{Devices, bring_up};
+use super::super::messages::{Messages, messages};
 use super::super::sentence::{Sentence, sentence};
-use super::dma::{Dma, SmmuWindow, SystemFence};
+use super::super::{cores, failure};
+use super::devices::{assign, forward, give_messages, lines, routes, take_messages};
+use super::dma::Dma;
 use super::files::fill_ram;
 use super::guards::Taken;
-use super::ingredients::{ForwardedLine, Ingredients, Lines, Route, Routes, Wire};
+use super::ingredients::Ingredients;
 use super::interrupts::vgic;
 use super::reveal::targets;
 use super::stage2::{address_bits, map_devices, map_ram};
@@ -43,9 +36,6 @@ use super::uart::GuestUart;
 use super::{Counters, Guest, GuestRam, install};
 
 extern crate alloc;
-
-/// Two register pages of 64 KiB (IHI 0070, 6.1).
-const SMMU_WINDOW: u64 = 0x2_0000;
 
 /// The VMID of the only guest.
 const VMID: u64 = 1;
@@ -90,36 +80,12 @@ pub(in crate::el2) fn load(from: Ingredients) -> Result<Entry, Sentence> {
     }
     let guards = Taken::out(from.run.guards_out)?;
 
-    if machine.smmu.registers.size() < SMMU_WINDOW {
-        return Err(sentence!(
-            "the SMMU's registers take {SMMU_WINDOW:#x} bytes, and the device tree gives {:#x}",
-            machine.smmu.registers.size()
-        ));
-    }
-
-    // The IOMMU before anything that could make a device master the bus, then the bus.
-    let registers: &'static SmmuWindow = Box::leak(Box::new(SmmuWindow(
-        // SAFETY: the device tree's SMMU, mapped at boot; the driver owns it and keeps its tables to itself.
-        unsafe {
-            Mmio::new(
-                machine.smmu.registers.start(),
-                machine.smmu.registers.size(),
-            )
-        },
-    )));
-    let top = machine
-        .ram
-        .iter()
-        .map(PaRange::end)
-        .max()
-        .unwrap_or_default();
-    let mut iommu = Smmuv3::start(registers, &FRAMES, &SystemFence, top)
-        .map_err(|error| sentence!("{error}"))?;
-    let config_space = ecam(machine);
-    let found = scan(machine, &config_space);
+    let Devices {
+        mut iommu,
+        config_space,
+        found,
+    } = bring_up(machine)?;
     let routes = routes(machine, config, &found)?;
-    listen(machine, &config_space, &found);
-    messages::start(machine, machine.cpus.len().min(cores::MAX_CORES));
     // All of its functions, or none: the guest's bus has one answer.
     let messages = messages().filter(|messages| {
         routes
@@ -260,149 +226,4 @@ pub(in crate::el2) fn load(from: Ingredients) -> Result<Entry, Sentence> {
         kernel: placement.kernel,
         tree: placement.tree,
     })
-}
-
-/// Opens the control line, if the machine has one.
-fn listen(machine: &Machine, config_space: &Ecam, found: &Bus) {
-    let Some(serial) = own_serial(config_space, found, &machine.pci.windows) else {
-        return info!("there is no control line");
-    };
-    // SAFETY: `own_serial` placed the UART's registers there, in the I/O window, which is mapped at boot; the function
-    // is Oche's own for good.
-    if !unsafe { control::start(serial.registers, machine.cpus.len() as u64) } {
-        warn!(
-            "PCI {}: no UART answers, so there is no control line",
-            serial.function
-        );
-    }
-}
-
-/// Makes interrupts of the guest out of its functions' messages, and gives it the doorbell.
-pub(super) fn give_messages(
-    from: &Ingredients,
-    messages: Option<&Messages>,
-    routes: &[Route],
-) -> Result<(), Sentence> {
-    let Some(messages) = messages else {
-        return Ok(());
-    };
-    for route in routes {
-        messages.assign(from.machine, route.function, from.id)?;
-    }
-    from.ownership
-        .assign_registers(messages.doorbell(), from.id)
-        .map_err(|error| sentence!("the doorbell could not be given to the guest: {error}"))
-}
-
-/// Takes both back, once no device of the guest can write any more.
-pub(super) fn take_messages(
-    from: &Ingredients,
-    messages: Option<&Messages>,
-) -> Result<(), Sentence> {
-    let Some(messages) = messages else {
-        return Ok(());
-    };
-    messages.revoke_all(from.id)?;
-    from.ownership
-        .withdraw_registers(messages.doorbell(), from.id)
-        .map_err(|error| sentence!("the doorbell could not be taken back: {error}"))
-}
-
-/// Puts the guest's functions behind their streams.
-pub(super) fn assign(
-    dart: &mut GuestDma,
-    host: &mut Host<'_>,
-    routes: &[Route],
-) -> Result<(), Sentence> {
-    for route in routes {
-        let stream = StreamId::new(route.stream)
-            .ok_or_else(|| sentence!("a DART has no stream {}", route.stream))?;
-        dart.assign(host, stream, HostStream(route.host))
-            .map_err(|error| sentence!("{}: {error}", route.function))?;
-    }
-    Ok(())
-}
-
-/// The machine's lines that feed the guest, its cores' timers and the pins of its PCI functions; says so to the
-/// machine's GIC.
-fn lines(machine: &Machine, routes: &[Route]) -> Result<Lines, Sentence> {
-    let gic = host().ok_or_else(|| sentence!("the GIC was not set up"))?;
-    let mut lines = Lines::new();
-    let pins = routes.iter().filter_map(|route| route.wire);
-    let timers = [machine.timer.virtual_timer, machine.timer.physical];
-    // A timer has its own number in the guest too.
-    let timers = timers.map(|machine| ForwardedLine {
-        machine,
-        intid: machine.intid(),
-    });
-    for line in timers.into_iter().chain(pins.map(|wire| wire.line)) {
-        if lines.contains(&line) {
-            continue;
-        }
-        gic.set_trigger(line.machine);
-        gic.route(0, line.machine.intid());
-        set_feed(line.machine.intid(), Feed::Guest(line.intid));
-        lines.try_push(line).map_err(|_| {
-            sentence!("the guest's devices pull more interrupt lines than Oche keeps")
-        })?;
-    }
-    Ok(lines)
-}
-
-/// Tells the guest's GIC of them.
-pub(super) fn forward(vgic: &mut Vgic, vcpus: usize, lines: &Lines) {
-    for line in lines {
-        let Ok(physical) = u16::try_from(line.machine.intid()) else {
-            continue; // no INTID of a line is so large
-        };
-        let each = if line.intid < 32 { vcpus } else { 1 };
-        for vcpu in 0..each {
-            // Refused for a number that no guest has: such a device stays silent.
-            let _ = vgic.forward(vcpu, line.intid, physical);
-        }
-    }
-}
-
-/// The line of a pin: functions that share a wire of the machine share an interrupt of the guest.
-fn wire(routes: &Routes, pin: u8, machine: Interrupt) -> Wire {
-    let known = || {
-        routes
-            .iter()
-            .filter_map(|route| route.wire)
-            .map(|wire| wire.line)
-    };
-    let same = known().find(|line| line.machine == machine);
-    let next = known().map(|line| line.intid.saturating_add(1)).max();
-    let intid = same.map_or(next.unwrap_or(PCI_PIN_INTID), |line| line.intid);
-    Wire {
-        pin,
-        line: ForwardedLine { machine, intid },
-    }
-}
-
-fn routes(machine: &Machine, config: &GuestConfig<'_>, found: &Bus) -> Result<Routes, Sentence> {
-    let mut routes = Routes::new();
-    for device in &config.devices {
-        let name = config.name;
-        let function = Function::from_rid(device.function.requester());
-        let known = found
-            .assignable(function)
-            .map_err(|why| sentence!("guest {name}: {why}"))?;
-        let host = machine
-            .pci
-            .stream_of(function)
-            .filter(|stream| stream.iommu == machine.smmu.phandle)
-            .ok_or_else(|| sentence!("guest {name}: {}", Unassignable::NoIommu(function)))?;
-        let wire = known
-            .root_pin()
-            .and_then(|(root, pin)| machine.pci.pin_interrupt(root, pin))
-            .map(|machine| wire(&routes, known.pin, machine));
-        routes.push(Route {
-            function,
-            stream: device.stream,
-            wire,
-            host: host.stream,
-        });
-    }
-    Ok(routes)
 }

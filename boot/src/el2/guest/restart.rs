@@ -9,9 +9,9 @@ use log::info;
 
 use super::super::cores;
 use super::super::sentence::{Sentence, sentence};
+use super::devices::{assign, forward, give_messages, take_messages};
 use super::files::fill_ram;
 use super::interrupts::vgic;
-use super::load::{assign, forward, give_messages, take_messages};
 use super::{Guest, end};
 
 /// Starts the guest anew, from whichever core; this core waits for orders then. A guest that cannot be is ended.

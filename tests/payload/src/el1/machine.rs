@@ -77,6 +77,17 @@ impl Machine {
             .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 
+    /// How often Oche has started this guest before.
+    pub(super) fn boots(&self) -> u64 {
+        let property = self.chosen.property("oche,boots");
+        property.map_or(0, |property| {
+            property
+                .value()
+                .iter()
+                .fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
+        })
+    }
+
     /// The address and size of one of the things that Oche was asked to reveal.
     pub(super) fn target(&self, property: &str) -> Option<(u64, u64)> {
         let value = self.chosen.property(property)?;

@@ -11,6 +11,7 @@ mod idle;
 mod leaves;
 mod lpi;
 mod psci;
+mod restart;
 mod tables;
 mod timer;
 mod uart;
@@ -65,7 +66,11 @@ const TESTS: &[(&str, Test)] = &[
 ];
 
 /// What only runs by name, because it does not come back, or not before something was typed.
-const ENDLESS: &[(&str, Test)] = &[("idle", idle::for_ever), ("echo", uart::echo)];
+const ENDLESS: &[(&str, Test)] = &[
+    ("idle", idle::for_ever),
+    ("echo", uart::echo),
+    ("restart", restart::with_cores_on_their_way),
+];
 
 /// Runs the tests that the command line names, in its order. `all` is every one that ends.
 pub(super) fn run(bench: &mut Bench) -> bool {
