@@ -11,7 +11,7 @@ use hv_core::pci::{Bus, own_serial};
 use log::{info, warn};
 
 use super::allocator::FRAMES;
-use super::guest::{SmmuWindow, SystemFence};
+use super::fence::SystemFence;
 use super::pci::{Ecam, ecam, scan};
 use super::sentence::{Sentence, sentence};
 use super::{control, cores, messages};
@@ -37,7 +37,7 @@ pub(super) fn bring_up(machine: &'static Machine) -> Result<Devices, Sentence> {
         ));
     }
 
-    let registers: &'static SmmuWindow = Box::leak(Box::new(SmmuWindow(
+    let registers: &'static Mmio = Box::leak(Box::new(
         // SAFETY: the device tree's SMMU, mapped at boot; the driver owns it and keeps its tables to itself.
         unsafe {
             Mmio::new(
@@ -45,7 +45,7 @@ pub(super) fn bring_up(machine: &'static Machine) -> Result<Devices, Sentence> {
                 machine.smmu.registers.size(),
             )
         },
-    )));
+    ));
     let top = machine
         .ram
         .iter()

@@ -16,7 +16,7 @@ use log::{info, warn};
 use spin::{Mutex, Once};
 
 use super::allocator::FRAMES;
-use super::guest::SystemFence;
+use super::fence::SystemFence;
 use super::interrupts::host;
 use super::sentence::{Sentence, sentence};
 

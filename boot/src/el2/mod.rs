@@ -11,6 +11,7 @@ mod cores;
 mod devices;
 mod exits;
 mod failure;
+mod fence;
 mod guest;
 mod image;
 mod interrupts;

@@ -38,7 +38,7 @@ use super::pci::Ecam;
 use super::platform::Platform;
 
 pub(super) use self::counters::Counters;
-pub(super) use self::dma::{Dma, SmmuWindow, SystemFence};
+pub(super) use self::dma::Dma;
 pub(super) use self::end::{end, forsake, give_up};
 pub(super) use self::ingredients::Ingredients;
 use self::ingredients::{Lines, Routes};
