@@ -71,11 +71,6 @@ impl TestArena {
         self.state().fail_after = successes;
     }
 
-    /// Is this frame handed out now?
-    pub fn is_out(&self, frame: Frame) -> bool {
-        Self::find(&mut self.state(), frame).is_some()
-    }
-
     fn find(state: &mut State, frame: Frame) -> Option<&mut [u64; FRAME_WORDS]> {
         let (first, (_, words)) = state.blocks.range_mut(..=frame.number()).next_back()?;
         let offset = usize::try_from(frame.number() - first).ok()?;

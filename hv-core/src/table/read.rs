@@ -1,6 +1,6 @@
 //! Walking and visiting.
 
-use super::{Entry, Format, Geometry, Table, VALID, load};
+use super::{Entry, Format, Table, VALID, load};
 use crate::addr::{Frame, Pa};
 use crate::frames::Frames;
 
@@ -95,43 +95,6 @@ impl<F: Format> Table<F> {
                         shift,
                     });
                 }
-            }
-        }
-    }
-
-    /// Visits the tables below the root (not the root itself), each before what lies below it.
-    pub fn for_each_table<M: Frames + ?Sized>(&self, frames: &M, mut visit: impl FnMut(Frame)) {
-        Self::visit_tables(
-            &self.geometry,
-            &self.format,
-            frames,
-            self.root,
-            0,
-            &mut visit,
-        );
-    }
-
-    fn visit_tables<M: Frames + ?Sized>(
-        geometry: &Geometry,
-        format: &F,
-        frames: &M,
-        table: Frame,
-        level: usize,
-        visit: &mut impl FnMut(Frame),
-    ) {
-        if geometry.is_last(level) {
-            return;
-        }
-        for index in 0..geometry.entries(level) {
-            // A tombstone of a table pointer still owns its table.
-            let word = load(frames, table, index);
-            if word == 0 {
-                continue;
-            }
-            if let Entry::Table(next) = format.decode(word | VALID, false) {
-                visit(Frame::containing(next));
-                let next = Frame::containing(next);
-                Self::visit_tables(geometry, format, frames, next, level + 1, visit);
             }
         }
     }

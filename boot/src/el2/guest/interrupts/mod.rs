@@ -19,8 +19,9 @@ use super::super::cores::{self, Core};
 use super::super::exits::complain;
 use super::Guest;
 
-/// How long one vCPU waits for others to tell what they have in their list registers, in microseconds. They are called
-/// to EL2 for it, where nothing takes as long as this.
+/// How long one vCPU waits for others to tell what they have in their list registers, in microseconds. They come at once,
+/// but for one that is at EL2 for the longest flush of its DART, or waits behind it (`LEAVES_PER_FLUSH`): then the guest
+/// sees a state that is that much older, and a line in the log says so.
 const SETTLED_WITHIN: u64 = 500_000;
 
 fn has_passed(since: u64) -> bool {
